@@ -1,0 +1,2 @@
+//! The binary `ios`.
+fn main() {}

@@ -1,0 +1,485 @@
+//! Everything that crosses the boundary between a node and its driver.
+//!
+//! A driver feeds [`Input`]s and performs [`Output`]s, in any order across kinds ([`Output::Disk`] keeps its own order),
+//! and may crash between any two: the core withholds what is not durable yet. Everything here serialises, so that a live
+//! node can record its inputs and the simulator can replay them.
+
+use crate::{
+    ids::{ClusterId, ConnectionId, Digest, Incarnation, Index, NodeId, NodeSet, OpId, Sequence, SessionId, View},
+    message::{ClientRequest, ClientResponse, LinkRefusal, PeerMessage},
+    time::Time,
+};
+use alloc::vec::Vec;
+use bytes::Bytes;
+use core::fmt;
+use serde::{Deserialize, Serialize};
+
+/// What a driver tells a node.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Input {
+    /// A message arrived. Lost, repeated, reordered and very late ones are normal.
+    Peer {
+        /// Who sent it, as the link's `Hello` said.
+        from: NodeId,
+        /// What it says.
+        message: PeerMessage,
+    },
+    /// A link to a peer came up or went down.
+    Link {
+        /// To whom.
+        peer: NodeId,
+        /// Whether it carries messages now.
+        up: bool,
+    },
+    /// A client asks.
+    Client {
+        /// On which connection.
+        connection: ConnectionId,
+        /// What.
+        request: ClientRequest,
+    },
+    /// A client's connection is gone.
+    Gone {
+        /// Which.
+        connection: ConnectionId,
+    },
+    /// A disk operation ended.
+    Disk {
+        /// Which.
+        op: OpId,
+        /// How.
+        result: DiskResult,
+    },
+    /// The deadline that [`crate::Node::deadline`] named has come.
+    Wake,
+    /// Stop in good order: finish what is durable, then [`Output::Stopped`].
+    Shutdown,
+}
+
+/// What a node asks of its driver.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Output {
+    /// Send one message to each of these peers.
+    Send {
+        /// To whom; never the node itself.
+        to: NodeSet,
+        /// What.
+        message: PeerMessage,
+    },
+    /// Answer a client.
+    Reply {
+        /// On which connection.
+        connection: ConnectionId,
+        /// What.
+        response: ClientResponse,
+    },
+    /// Close a client's connection.
+    Close {
+        /// Which.
+        connection: ConnectionId,
+        /// Why.
+        why: CloseReason,
+    },
+    /// Perform a disk operation and report its result. Operations on one file take effect in the order given.
+    Disk {
+        /// Names it in the result.
+        op: OpId,
+        /// What to do.
+        action: DiskAction,
+    },
+    /// Something happened that is worth counting, tracing or checking.
+    Note(Note),
+    /// The node must not go on: stop the process and say why. Nothing follows.
+    Fence(Fault),
+    /// The node has stopped in good order. Nothing follows.
+    Stopped,
+}
+
+/// Why a client's connection is closed.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub enum CloseReason {
+    /// The node stops.
+    Stopping,
+}
+
+/// A file of a data directory.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub enum FileId {
+    /// `identity`: the four identity slots.
+    Identity,
+    /// `log/<number>.seg`.
+    Segment(u64),
+}
+
+impl fmt::Display for FileId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FileId::Identity => f.write_str("identity"),
+            FileId::Segment(number) => write!(f, "log/{number:08}.seg"),
+        }
+    }
+}
+
+/// One disk operation: asked for once, answered once.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum DiskAction {
+    /// Make (or replace) a file of `size` bytes that begins with `head` and is zero beyond; sync it *and its directory*.
+    Create {
+        /// Which.
+        file: FileId,
+        /// Its length in bytes.
+        size: u64,
+        /// Its first bytes.
+        head: Bytes,
+    },
+    /// Write all of these, then make them durable with one fdatasync. A crash may leave any subset, torn anywhere.
+    Write {
+        /// Which.
+        file: FileId,
+        /// Offset and bytes.
+        writes: Vec<(u64, Bytes)>,
+    },
+    /// Delete a file that may not exist, and sync its directory.
+    Remove {
+        /// Which.
+        file: FileId,
+    },
+}
+
+/// How a disk operation ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum DiskResult {
+    /// Done, and durable.
+    Done,
+    /// It failed, and nothing is known of what it left behind.
+    Failed(DiskError),
+}
+
+/// What a disk said.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub enum DiskError {
+    /// Input/output error.
+    Io,
+    /// No space left.
+    Full,
+    /// The file system is read-only.
+    ReadOnly,
+}
+
+impl fmt::Display for DiskError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            DiskError::Io => "input/output error",
+            DiskError::Full => "no space left",
+            DiskError::ReadOnly => "the file system is read-only",
+        })
+    }
+}
+
+/// Synchronous reading, used while a node opens.
+pub trait ReadDisk {
+    /// All files of the data directory that have a [`FileId`], with their lengths, in ascending order.
+    fn files(&mut self) -> Result<Vec<(FileId, u64)>, DiskError>;
+
+    /// Reads up to `length` bytes at `offset`; fewer only at the end of the file. An error is a latent fault of just this
+    /// range: the reader may try smaller ones.
+    fn read(&mut self, file: FileId, offset: u64, length: usize) -> Result<Vec<u8>, DiskError>;
+}
+
+/// Why a node stopped itself.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Fault {
+    /// A disk operation failed: what it was to make durable is in doubt.
+    Disk {
+        /// The file.
+        file: FileId,
+        /// What the disk said.
+        error: DiskError,
+    },
+    /// A peer refused this very disk and incarnation.
+    Refused {
+        /// Who.
+        by: NodeId,
+        /// Why.
+        why: LinkRefusal,
+    },
+    /// Another batch is committed at an index where this node has one committed.
+    Divergence {
+        /// Where.
+        index: Index,
+    },
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Fault::Disk { file, error } => write!(
+                f,
+                "writing {file} failed: {error}. What was to be durable is in doubt, so the node stops; the cluster goes \
+                 on without it. Check the disk, then start the node again"
+            ),
+            Fault::Refused { by, why } => write!(
+                f,
+                "{by} refuses this node: {why}. A disk that the cluster does not know must not vote, so the node stops"
+            ),
+            Fault::Divergence { index } => write!(
+                f,
+                "at index {index} another batch is committed elsewhere than here. The node stops before the difference \
+                 spreads; keep its data directory for analysis"
+            ),
+        }
+    }
+}
+
+/// What happened inside a node: for traces, metrics and the simulator's oracles. Nothing depends on a note.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Note {
+    /// The disk was read.
+    Opened {
+        /// The life that begins.
+        incarnation: Incarnation,
+        /// The promise it begins with.
+        promised: View,
+        /// Entries known by name only.
+        unknown: u64,
+        /// Whether records were lost that cannot be named.
+        loss: bool,
+    },
+    /// Every first member's disk is known.
+    Founded {
+        /// The cluster they make.
+        cluster: ClusterId,
+    },
+    /// A peer's `Hello` was accepted.
+    Verified {
+        /// Who.
+        peer: NodeId,
+        /// Its life.
+        incarnation: Incarnation,
+    },
+    /// A link was refused.
+    RefusedLink {
+        /// Whose.
+        peer: NodeId,
+        /// Why.
+        why: LinkRefusal,
+    },
+    /// Input that no rule has a use for.
+    Ignored(Ignored),
+    /// The leader is missed; others are being asked.
+    Canvassed {
+        /// The view in mind.
+        view: View,
+    },
+    /// A view of one's own is durable; promises are being collected.
+    Candidate {
+        /// The view.
+        view: View,
+    },
+    /// A recovery quorum promised; the recovered range is being proposed again.
+    Leading {
+        /// The view.
+        view: View,
+        /// The last index of the recovered range.
+        recovered: Index,
+    },
+    /// The recovered range is committed; new batches may be assigned.
+    WindowOpened {
+        /// The view.
+        view: View,
+        /// The floor it opens with.
+        floor: Index,
+    },
+    /// A leader or candidate gave up its view.
+    SteppedDown {
+        /// The view.
+        view: View,
+        /// Why.
+        why: StepDown,
+    },
+    /// A promise binds in memory (it is not durable yet).
+    Promised {
+        /// The view.
+        view: View,
+    },
+    /// The leader gave a batch its place.
+    Assigned {
+        /// The leader's view.
+        view: View,
+        /// Where.
+        index: Index,
+        /// What.
+        digest: Digest,
+        /// Whether it comes from the recovered range.
+        recovered: bool,
+    },
+    /// This node's own acceptance is durable.
+    Accepted {
+        /// In which view.
+        view: View,
+        /// Where.
+        index: Index,
+        /// What.
+        digest: Digest,
+    },
+    /// A replication quorum of acceptances was counted here.
+    Chosen {
+        /// In which view.
+        view: View,
+        /// Where.
+        index: Index,
+        /// What.
+        digest: Digest,
+    },
+    /// This node knows what is chosen at an index.
+    Committed {
+        /// Where.
+        index: Index,
+        /// What.
+        digest: Digest,
+        /// By which rule.
+        how: Learned,
+    },
+    /// A batch was executed.
+    Applied {
+        /// Where.
+        index: Index,
+        /// What.
+        digest: Digest,
+        /// Log time after it.
+        log_time: Time,
+        /// Hash of the state after it.
+        state_hash: u64,
+    },
+    /// A client's request took effect for the first time.
+    Executed {
+        /// Where.
+        index: Index,
+        /// Its place in the batch.
+        position: u32,
+        /// Whose.
+        session: SessionId,
+        /// Which.
+        sequence: Sequence,
+    },
+    /// A request was a repetition and got the first reply.
+    Repeated {
+        /// Whose.
+        session: SessionId,
+        /// Which.
+        sequence: Sequence,
+    },
+    /// A session expired.
+    Expired {
+        /// Which.
+        session: SessionId,
+    },
+    /// A read waits for a confirmation that begins after this.
+    ReadNoted {
+        /// Up to where the log must be applied.
+        index: Index,
+    },
+    /// An unknown or missing entry was repaired from a peer.
+    Repaired {
+        /// Where.
+        index: Index,
+    },
+    /// Everything that could have been lost is committed here.
+    Whole,
+    /// Committed entries are missing and are asked for.
+    Fetching {
+        /// First.
+        from: Index,
+        /// Last.
+        to: Index,
+    },
+    /// An assignment was sent again because too few answered.
+    Retransmitted {
+        /// Where.
+        index: Index,
+    },
+}
+
+/// Input without use, by the rule that says so. Each is counted.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub enum Ignored {
+    /// The node has stopped, or has not finished opening.
+    NotRunning,
+    /// From a node that has not said a valid `Hello` on this link.
+    Unverified,
+    /// From a node that is no member, or from the node itself.
+    Stranger,
+    /// An answer to a question that is no longer asked.
+    Unasked,
+    /// Of a view that is over.
+    OldView,
+    /// An acceptance, choice or entry of something that was never assigned here.
+    Unassigned,
+    /// A leader's message that names a view the sender cannot lead.
+    Impostor,
+    /// An index of zero, an inverted range, or one farther ahead than any window allows.
+    OutOfRange,
+    /// The same again.
+    Duplicate,
+    /// A refusal that names another life of this node.
+    OtherLife,
+    /// A disk completion that no operation waits for.
+    UnknownOp,
+}
+
+/// Why a leader or candidate gave up.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub enum StepDown {
+    /// A leader's message of a higher view arrived.
+    HigherView,
+    /// No replication quorum answered for an election timeout.
+    NoQuorum,
+    /// The disk did not answer for an election timeout.
+    DiskStalled,
+    /// A higher promise ended the candidacy.
+    HigherPromise,
+    /// Leading goes on in a higher view of its own.
+    Renewed,
+    /// The recovery quorum did not answer for an election timeout.
+    TimedOut,
+    /// Something above the recovered range was learned from elsewhere: another leader is at work.
+    Overtaken,
+    /// The node stops.
+    Stopping,
+}
+
+/// How a replica learned that something is chosen.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub enum Learned {
+    /// It counted the acceptances itself.
+    Counted,
+    /// A `Chosen` of a view not above its own acceptance.
+    Chosen,
+    /// The floor of the view it accepted in.
+    Floor,
+    /// A peer's committed entry.
+    Fetched,
+    /// A committed entry found in a promise.
+    Recovered,
+    /// Its own journal.
+    Journal,
+}
+
+/// Which timer a deadline belongs to.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub enum Timer {
+    /// Work gathered during a driver's turn is due: assign, confirm reads, start a disk round.
+    Turn,
+    /// The first queued request has waited for its batch interval.
+    Batch,
+    /// The journal's slots have been idle long enough.
+    Seal,
+    /// A leader's sign of life is due.
+    Heartbeat,
+    /// The leader has been silent for too long, or a canvass went unanswered.
+    Election,
+    /// Something unanswered is to be sent again.
+    Retry,
+    /// A session may have expired; log time needs a tick.
+    Tick,
+}

@@ -1,0 +1,442 @@
+//! What nodes say to each other and to clients, as values. Encoded by [`crate::wire`].
+//!
+//! Message enums only grow at the end, so that neighbouring versions understand each other. Types are generic over how
+//! a payload is held: [`Batch`] or [`Bytes`] in memory, a length inside an encoded header.
+
+use crate::{
+    batch::Batch,
+    ids::{ClusterId, Digest, DiskNonce, Incarnation, Index, NodeId, Revision, Sequence, SessionId, View},
+    time::{Span, Time},
+};
+use alloc::{boxed::Box, string::String, vec::Vec};
+use bytes::Bytes;
+use core::fmt;
+use serde::{Deserialize, Serialize};
+
+/// From one member to another. Section 3 of the protocol.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum PeerMessage<P = Batch> {
+    /// First on every link, repeated until answered: who I am and which disk I run on.
+    Hello(Hello),
+    /// The sender will not talk to the node that bears this nonce and incarnation.
+    Refused {
+        /// The nonce refused.
+        nonce: DiskNonce,
+        /// The incarnation refused.
+        incarnation: Incarnation,
+        /// The rule it broke.
+        why: LinkRefusal,
+    },
+    /// Would you promise `view`? Changes nothing: the pre-vote.
+    Canvass {
+        /// What the sender would ask a promise for.
+        view: View,
+    },
+    /// Answer to `Canvass`.
+    CanvassReply {
+        /// The view that was asked about.
+        view: View,
+        /// Whether the replier hears from no leader either.
+        missing_leader: bool,
+        /// The replier's promise.
+        promised: View,
+    },
+    /// Phase 1: promise `view`, and tell what you hold from `from` on.
+    Prepare {
+        /// The candidate's view.
+        view: View,
+        /// First index asked for; later chunks are asked for by a later `from`.
+        from: Index,
+    },
+    /// One chunk of the answer to `Prepare`: all the sender holds in `from..to`.
+    Promise(Promise<P>),
+    /// Your view is old; here is a newer one.
+    Reject {
+        /// The view that was refused.
+        view: View,
+        /// The sender's promise.
+        promised: View,
+    },
+    /// Phase 2: store `batch` at `index`.
+    Accept {
+        /// The leader's view.
+        view: View,
+        /// Where.
+        index: Index,
+        /// What.
+        batch: P,
+        /// The leader's floor, copied from the assignment.
+        floor: Index,
+        /// Who counts the acceptances.
+        coordinator: NodeId,
+    },
+    /// Stored durably.
+    Accepted {
+        /// The view it was accepted in.
+        view: View,
+        /// Where.
+        index: Index,
+        /// What.
+        digest: Digest,
+        /// The acceptor's life.
+        incarnation: Incarnation,
+    },
+    /// A replication quorum accepted this.
+    Chosen {
+        /// In which view.
+        view: View,
+        /// Where.
+        index: Index,
+        /// What.
+        digest: Digest,
+    },
+    /// The leader is alive and knows everything up to `floor` committed by its own view.
+    Heartbeat {
+        /// The leader's view.
+        view: View,
+        /// Numbers the heartbeats of one view; acknowledgements name it.
+        round: u64,
+        /// The floor of the view; zero until its recovered range is committed.
+        floor: Index,
+    },
+    /// The sender follows `view`.
+    HeartbeatAck {
+        /// The view followed.
+        view: View,
+        /// The heartbeat answered; it answers all earlier ones too.
+        round: u64,
+        /// The sender lost records it cannot name and needs everything up to here committed before it is whole.
+        hollow_until: Option<Index>,
+    },
+    /// Which committed entries do you have in `from..=to`?
+    Fetch {
+        /// Matches the answer: (incarnation, counter).
+        nonce: (Incarnation, u64),
+        /// First index missing.
+        from: Index,
+        /// Last index missing.
+        to: Index,
+    },
+    /// Answer to `Fetch`: what the sender knows committed, in order, with gaps where it does not.
+    Entries {
+        /// The request's.
+        nonce: (Incarnation, u64),
+        /// The sender's view and its floor, if it leads with an open window.
+        leading: Option<(View, Index)>,
+        /// Index and batch.
+        entries: Vec<(Index, P)>,
+    },
+}
+
+/// The first message on a link.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Hello {
+    /// Lowest and highest protocol version spoken.
+    pub versions: (u16, u16),
+    /// The sender's id.
+    pub node: NodeId,
+    /// The sender's disk.
+    pub nonce: DiskNonce,
+    /// The sender's life.
+    pub incarnation: Incarnation,
+    /// The cluster, once its founding is durable here.
+    pub cluster: Option<ClusterId>,
+    /// [`crate::configuration::Configuration::genesis_hash`].
+    pub genesis: u64,
+    /// Whether the sender waits for the receiver's `Hello`.
+    pub answer: bool,
+}
+
+/// Why a link was refused.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub enum LinkRefusal {
+    /// No common protocol version.
+    Version,
+    /// The first configurations differ.
+    Genesis,
+    /// Another cluster.
+    Cluster,
+    /// The id is no member's.
+    Stranger,
+    /// The id is known with another disk: the directory was emptied or replaced.
+    Disk,
+    /// A later life of the same disk has been seen: an old copy, or two processes on one directory.
+    Incarnation,
+}
+
+impl fmt::Display for LinkRefusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            LinkRefusal::Version => "no common protocol version",
+            LinkRefusal::Genesis => "its first configuration differs",
+            LinkRefusal::Cluster => "it belongs to another cluster",
+            LinkRefusal::Stranger => "its id is no member's",
+            LinkRefusal::Disk => "its id is known with another disk: the data directory was emptied or replaced",
+            LinkRefusal::Incarnation => "a later life of the same disk is known: an old copy, or two processes on it",
+        })
+    }
+}
+
+/// One chunk of a promise. An index absent from a covered range above the compaction mark holds nothing for sure.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Promise<P = Batch> {
+    /// The view promised.
+    pub view: View,
+    /// First index this chunk covers.
+    pub from: Index,
+    /// First index it no longer covers.
+    pub to: Index,
+    /// One past the last index of which the sender holds anything.
+    pub end: Index,
+    /// Everything up to here was compacted away when this chunk was made.
+    pub compacted_below: Index,
+    /// The sender knows everything up to here committed.
+    pub floor: Index,
+    /// The sender lost records it cannot name: whatever it does not list as certain is unknown.
+    pub loss: bool,
+    /// What it holds, ascending.
+    pub entries: Vec<PromiseEntry<P>>,
+}
+
+/// What a replica holds at one index.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PromiseEntry<P = Batch> {
+    /// Where.
+    pub index: Index,
+    /// The batch it last accepted, and in which view. If `committed`, the view says nothing.
+    pub accepted: Option<(View, P)>,
+    /// Whether the batch above is known committed.
+    pub committed: bool,
+    /// A record above `accepted` that is known only by name.
+    pub unknown: Option<Unknown>,
+    /// Whether this is all there was even if the sender has lost records elsewhere.
+    pub certain: bool,
+}
+
+/// A record whose id survived and whose body did not.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Unknown {
+    /// The view it was accepted in.
+    pub view: View,
+    /// The batch's name.
+    pub digest: Digest,
+    /// Whether it was known committed.
+    pub committed: bool,
+}
+
+/// From a client to a node.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum ClientRequest<P = Bytes> {
+    /// Who are you, and who leads?
+    Hello {
+        /// Echoed in the answer.
+        tag: u64,
+    },
+    /// Open a session.
+    Register {
+        /// Echoed in the answer.
+        tag: u64,
+    },
+    /// Execute once.
+    Write {
+        /// The client's session.
+        session: SessionId,
+        /// Which of its requests.
+        sequence: Sequence,
+        /// Every request up to here has been answered.
+        acked: Sequence,
+        /// The service's request.
+        payload: P,
+    },
+    /// Keep a session alive.
+    KeepAlive {
+        /// Echoed in the answer.
+        tag: u64,
+        /// Which.
+        session: SessionId,
+    },
+    /// End a session.
+    Close {
+        /// Echoed in the answer.
+        tag: u64,
+        /// Which.
+        session: SessionId,
+    },
+    /// A linearizable read, confirmed by the leader.
+    Read {
+        /// Echoed in the answer.
+        tag: u64,
+        /// The service's query.
+        payload: P,
+    },
+    /// How are you?
+    Status {
+        /// Echoed in the answer.
+        tag: u64,
+    },
+}
+
+/// From a node to a client.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum ClientResponse<P = Bytes> {
+    /// Answer to `Hello`.
+    Welcome {
+        /// The request's.
+        tag: u64,
+        /// Who answers.
+        node: NodeId,
+        /// Whom it follows.
+        leader: Option<NodeId>,
+    },
+    /// A session is open.
+    Registered {
+        /// The request's.
+        tag: u64,
+        /// Its id.
+        session: SessionId,
+        /// After this much silence it expires.
+        ttl: Span,
+    },
+    /// A write took effect, now or at its first try.
+    Written {
+        /// The request's session.
+        session: SessionId,
+        /// The request's number.
+        sequence: Sequence,
+        /// The revision at which it took effect, or the current one if it changed nothing.
+        revision: Revision,
+        /// The service's reply.
+        payload: P,
+    },
+    /// A session was kept alive or closed.
+    Done {
+        /// The request's.
+        tag: u64,
+    },
+    /// The result of a read.
+    Read {
+        /// The request's.
+        tag: u64,
+        /// The revision it saw.
+        revision: Revision,
+        /// The service's reply.
+        payload: P,
+    },
+    /// Not done, or not by this try.
+    Refused {
+        /// What was refused.
+        request: RequestKey,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// Answer to `Status`.
+    Status {
+        /// The request's.
+        tag: u64,
+        /// How the node is.
+        status: Box<Status>,
+    },
+}
+
+/// What an answer answers.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub enum RequestKey {
+    /// A request that carries a tag of the client's choice.
+    Tag(u64),
+    /// A write.
+    Write(SessionId, Sequence),
+}
+
+/// Why a request was refused.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Refusal {
+    /// Not queued: another node leads, or none does.
+    NotLeader {
+        /// Who leads, as far as this node knows.
+        leader: Option<NodeId>,
+    },
+    /// Not queued: the node has not finished opening.
+    NotReady,
+    /// Not queued: too much is waiting.
+    Overloaded,
+    /// Not queued: the service will not have it.
+    Invalid(String),
+    /// Not queued: larger than a limit.
+    TooLarge {
+        /// The limit in bytes.
+        limit: u64,
+        /// The request's size in bytes.
+        actual: u64,
+    },
+    /// It was given a place in the log by a leader that no longer leads; it may still take effect.
+    Deposed {
+        /// Who leads now, as far as this node knows.
+        leader: Option<NodeId>,
+    },
+    /// The session has expired or never was; earlier tries may have taken effect.
+    Expired,
+    /// Answered before, and the client said that it had the answer.
+    Stale,
+}
+
+impl Refusal {
+    /// Whether the try that met this refusal can never take effect: it was never given a place in the log.
+    pub fn never_queued(&self) -> bool {
+        !matches!(self, Refusal::Deposed { .. } | Refusal::Expired | Refusal::Stale)
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::NotLeader { leader: Some(leader) } => write!(f, "not the leader; {leader} leads"),
+            Refusal::NotLeader { leader: None } => f.write_str("no leader is known"),
+            Refusal::NotReady => f.write_str("the node is still opening"),
+            Refusal::Overloaded => f.write_str("overloaded: too many requests are waiting"),
+            Refusal::Invalid(why) => write!(f, "invalid request: {why}"),
+            Refusal::TooLarge { limit, actual } => write!(f, "{actual} bytes are over the limit of {limit}"),
+            Refusal::Deposed { .. } => f.write_str("the leader lost its place; the outcome is open"),
+            Refusal::Expired => f.write_str("the session has expired"),
+            Refusal::Stale => f.write_str("answered before"),
+        }
+    }
+}
+
+/// How a node is, for operators.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Status {
+    /// Who answers.
+    pub node: NodeId,
+    /// Its life.
+    pub incarnation: Incarnation,
+    /// The cluster, once founded.
+    pub cluster: Option<ClusterId>,
+    /// What it is doing: opening, founding, follower, canvassing, candidate, leader.
+    pub role: String,
+    /// The view it is in.
+    pub view: View,
+    /// Whom it follows.
+    pub leader: Option<NodeId>,
+    /// All members.
+    pub members: Vec<NodeId>,
+    /// Those it has a verified link to, itself included.
+    pub reachable: Vec<NodeId>,
+    /// Everything up to here is known committed.
+    pub floor: Index,
+    /// Everything up to here is executed.
+    pub applied: Index,
+    /// The last index of which anything is held.
+    pub last: Index,
+    /// The service's revision.
+    pub revision: Revision,
+    /// Hash of the applied state.
+    pub state_hash: u64,
+    /// Open sessions.
+    pub sessions: u64,
+    /// Log time.
+    pub log_time: Time,
+    /// Entries known by name only, awaiting repair.
+    pub unknown: u64,
+    /// Whether records were lost that cannot be named, and not yet repaired.
+    pub hollow: bool,
+}

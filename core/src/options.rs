@@ -1,0 +1,122 @@
+//! What one node decides for itself: timing, batching, journal layout, bounds. Members of one cluster may differ in all
+//! of it. Cluster-wide values are in [`crate::configuration`].
+
+use crate::time::Span;
+use core::fmt;
+use serde::{Deserialize, Serialize};
+
+/// A node's own settings. [`Options::check`] says whether they make sense together.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Options {
+    /// How often an idle leader says that it is alive.
+    pub heartbeat: Span,
+    /// How long a silent leader is believed in; jittered up to twice that.
+    pub election_timeout: Span,
+    /// Most requests in one batch.
+    pub max_batch: usize,
+    /// Most payload bytes in one batch (a single larger request still gets a batch of its own).
+    pub max_batch_bytes: usize,
+    /// How long the first queued request waits for company; zero takes what is there at the end of a driver's turn.
+    pub batch_interval: Span,
+    /// Tell everyone at once what was chosen, instead of with the next message.
+    pub explicit_commit: bool,
+    /// Most requests waiting for a place in the window; beyond it they are refused as overloaded.
+    pub queue_max: usize,
+    /// Most leader reads waiting for confirmation or for the log to be applied.
+    pub reads_max: usize,
+    /// How the journal lays out its files.
+    pub journal: JournalOptions,
+}
+
+/// Layout and timing of the journal.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct JournalOptions {
+    /// Bytes of one segment file, header and id table included.
+    pub segment_bytes: u64,
+    /// Id slots in one segment: the most records it can hold.
+    pub segment_records: u32,
+    /// When an acceptance may be acknowledged.
+    pub seal: Seal,
+    /// How long after a round its slots are written if no other round carries them.
+    pub seal_idle: Span,
+}
+
+/// When a record counts as durable.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Seal {
+    /// When its body is synced: rot is located once the record is older than the idle time.
+    Lazy,
+    /// When its id slot is synced too: rot is located at any age, at the price of a second sync.
+    Eager,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            heartbeat: Span::millis(50),
+            election_timeout: Span::millis(500),
+            max_batch: 1024,
+            max_batch_bytes: 1 << 20,
+            batch_interval: Span::ZERO,
+            explicit_commit: false,
+            queue_max: 64 * 1024,
+            reads_max: 64 * 1024,
+            journal: JournalOptions::default(),
+        }
+    }
+}
+
+impl Default for JournalOptions {
+    fn default() -> Self {
+        Self { segment_bytes: 64 << 20, segment_records: 128 * 1024, seal: Seal::Lazy, seal_idle: Span::millis(5) }
+    }
+}
+
+/// Why options do not make sense.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BadOption {
+    /// The option's name as in `ios.toml`.
+    pub name: &'static str,
+    /// What is wrong, and what would do.
+    pub why: &'static str,
+}
+
+impl fmt::Display for BadOption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "option {}: {}", self.name, self.why)
+    }
+}
+
+impl core::error::Error for BadOption {}
+
+impl Options {
+    /// Whether every value is within its bounds.
+    pub fn check(&self) -> Result<(), BadOption> {
+        let rules = [
+            ("heartbeat", self.heartbeat > Span::ZERO, "must be longer than nothing"),
+            (
+                "election_timeout",
+                self.election_timeout >= self.heartbeat.times(2),
+                "must be at least two heartbeats, or healthy leaders are given up",
+            ),
+            ("election_timeout", self.election_timeout <= Span::secs(3600), "must be at most an hour"),
+            ("max_batch", (1..=1 << 20).contains(&self.max_batch), "must be from 1 to 1048576"),
+            ("max_batch_bytes", (1..=16 << 20).contains(&self.max_batch_bytes), "must be from 1 to 16 MiB"),
+            ("batch_interval", self.batch_interval < self.election_timeout, "must be below the election timeout"),
+            ("queue_max", self.queue_max >= 1, "must be at least 1"),
+            ("reads_max", self.reads_max >= 1, "must be at least 1"),
+            ("journal.segment_records", self.journal.segment_records >= 4, "must be at least 4"),
+            ("journal.segment_records", self.journal.segment_records <= 1 << 24, "must be at most 16777216"),
+            (
+                "journal.segment_bytes",
+                self.journal.segment_bytes >= crate::journal::segment_bytes_min(self.journal.segment_records),
+                "must leave room for header, id table and one record of the largest size",
+            ),
+            ("journal.segment_bytes", self.journal.segment_bytes <= 4 << 30, "must be at most 4 GiB"),
+        ];
+        match rules.into_iter().find(|(_, holds, _)| !holds) {
+            Some((name, _, why)) => Err(BadOption { name, why }),
+            None => Ok(()),
+        }
+    }
+}

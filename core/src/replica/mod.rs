@@ -1,0 +1,3 @@
+//! The protocol.
+
+pub mod quorum;

@@ -1,0 +1,1 @@
+//! Frames and codecs: bytes <-> values.
