@@ -139,8 +139,10 @@ pub struct Hello {
     pub nonce: DiskNonce,
     /// The sender's life.
     pub incarnation: Incarnation,
-    /// The cluster, once its founding is durable here.
-    pub cluster: Option<ClusterId>,
+    /// The cluster and its first members' disks in the members' order, once durable here.
+    pub founded: Option<(ClusterId, Vec<DiskNonce>)>,
+    /// Whether the sender knows that the above is durable at every first member.
+    pub complete: bool,
     /// [`crate::configuration::Configuration::genesis_hash`].
     pub genesis: u64,
     /// Whether the sender waits for the receiver's `Hello`.
