@@ -1,1 +1,4 @@
 //! The simulator as a library.
+
+pub mod choice;
+pub mod scenario;

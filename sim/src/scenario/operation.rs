@@ -1,0 +1,145 @@
+//! What clients ask: operations written by hand, and a generated workload.
+
+use crate::choice::{Chooser, Stream};
+use ios_core::time::Span;
+
+/// One request of a client: one verb, or several that take effect as one (`a ; b`).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Operation {
+    /// At least one, at most [`Operation::VERBS_MAX`].
+    pub verbs: Vec<Verb>,
+}
+
+/// One thing a client asks for.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Verb {
+    /// `get KEY`.
+    Get(Vec<u8>),
+    /// `put KEY VALUE`.
+    Put(Vec<u8>, Vec<u8>),
+    /// `delete KEY`.
+    Delete(Vec<u8>),
+    /// `exists KEY`.
+    Exists(Vec<u8>),
+    /// `count`: how many keys there are.
+    Count,
+    /// `cas KEY EXPECTED NEW`: put if the value is exactly the expected one.
+    Cas(Vec<u8>, Vec<u8>, Vec<u8>),
+}
+
+impl Operation {
+    /// The most verbs of one request.
+    pub const VERBS_MAX: usize = 8;
+
+    /// Whether it can change nothing, so that it may be a read instead of a write.
+    pub fn is_read(&self) -> bool {
+        self.verbs.iter().all(|verb| matches!(verb, Verb::Get(_) | Verb::Exists(_) | Verb::Count))
+    }
+}
+
+/// A generated workload: operations spread evenly over the clients. Shares are in per cent, drawn per operation.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Workload {
+    /// How many operations in all; zero for none.
+    pub ops: u32,
+    /// Over how many keys.
+    pub keys: u32,
+    /// Share of reads among all.
+    pub reads: u8,
+    /// Share of deletions among writes.
+    pub deletes: u8,
+    /// Share of compare-and-set among writes.
+    pub cas: u8,
+    /// Share of requests of several verbs among writes.
+    pub multi: u8,
+    /// Bytes of a value, at least; values are unique, so that a reader's history tells which write it saw.
+    pub value: u32,
+    /// How long a client waits from the end of an operation to the next.
+    pub think: (Span, Span),
+    /// How many operations a client has under way at a time, up to 64.
+    pub in_flight: u8,
+}
+
+impl Default for Workload {
+    fn default() -> Self {
+        Self {
+            ops: 0,
+            keys: 4,
+            reads: 30,
+            deletes: 5,
+            cas: 10,
+            multi: 5,
+            value: 8,
+            think: (Span::millis(1), Span::millis(20)),
+            in_flight: 1,
+        }
+    }
+}
+
+impl Workload {
+    /// How many of the operations are `client`'s.
+    pub fn share(&self, client: u8, clients: u8) -> u32 {
+        let (clients, client) = (u32::from(clients), u32::from(client));
+        if client >= clients { 0 } else { self.ops / clients + u32::from(client < self.ops % clients) }
+    }
+
+    /// The `number`-th generated operation of a client, from 1.
+    pub fn operation(&self, choose: Chooser, client: u8, number: u32) -> Operation {
+        let key = |what: u64| [u64::from(client), u64::from(number), what];
+        let percent = |what| choose.between(0, 99, Stream::Operation, &key(what));
+        let verb = |place: u64, read: bool| self.verb(choose, client, number, place, read);
+        if percent(0) < u64::from(self.reads) {
+            return Operation { verbs: vec![verb(0, true)] };
+        }
+        if percent(1) >= u64::from(self.multi) {
+            return Operation { verbs: vec![verb(0, false)] };
+        }
+        let count = choose.between(2, 4, Stream::Operation, &key(2));
+        Operation { verbs: (0..count).map(|place| verb(place, percent(10 + place) < 40)).collect() }
+    }
+
+    /// How long a client waits before its `number`-th generated operation.
+    pub fn think(&self, choose: Chooser, client: u8, number: u32) -> Span {
+        choose.span(self.think, Stream::Think, &[u64::from(client), u64::from(number)])
+    }
+
+    fn verb(&self, choose: Chooser, client: u8, number: u32, place: u64, read: bool) -> Verb {
+        let draw = |low, high, what: u64| {
+            choose.between(low, high, Stream::Operation, &[u64::from(client), u64::from(number), place, what])
+        };
+        let name = format!("k{}", draw(0, u64::from(self.keys.max(1)) - 1, 0)).into_bytes();
+        if read {
+            return match draw(0, 9, 1) {
+                0 => Verb::Count,
+                1 => Verb::Exists(name),
+                _ => Verb::Get(name),
+            };
+        }
+        let share = draw(0, 99, 2);
+        let (deletes, cas) = (u64::from(self.deletes), u64::from(self.cas));
+        let value = self.padded(format!("{client}.{number}.{place}"));
+        if share < deletes {
+            Verb::Delete(name)
+        } else if share < deletes + cas {
+            Verb::Cas(name, self.guess(choose, client, number, place), value)
+        } else {
+            Verb::Put(name, value)
+        }
+    }
+
+    /// A value some client may have put a short while ago: a compare-and-set that never matched would test nothing.
+    fn guess(&self, choose: Chooser, client: u8, number: u32, place: u64) -> Vec<u8> {
+        let draw = |high, what: u64| {
+            choose.between(0, high, Stream::Operation, &[u64::from(client), u64::from(number), place, what])
+        };
+        let of = draw(u64::from(client) + 1, 3);
+        let back = 1 + draw(3, 4);
+        self.padded(format!("{of}.{}.0", u64::from(number).saturating_sub(back).max(1)))
+    }
+
+    fn padded(&self, text: String) -> Vec<u8> {
+        let mut value = text.into_bytes();
+        value.resize(value.len().max(self.value as usize), b'.');
+        value
+    }
+}
