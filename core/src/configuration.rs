@@ -71,12 +71,7 @@ impl core::error::Error for ConfigurationError {}
 impl Default for ConfigurationDraft {
     /// One member, majorities, the window and session lifetime of the README.
     fn default() -> Self {
-        Self {
-            members: Vec::from([NodeId(0)]),
-            quorum: QuorumSpec::Majority,
-            window: 64,
-            session_ttl: Span::secs(60),
-        }
+        Self { members: Vec::from([NodeId(0)]), quorum: QuorumSpec::Majority, window: 64, session_ttl: Span::secs(60) }
     }
 }
 

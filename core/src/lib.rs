@@ -7,18 +7,18 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
-pub mod node;
-pub mod interface;
+pub mod batch;
 pub mod client;
+pub mod configuration;
+pub mod ids;
+pub mod interface;
+pub mod journal;
 pub mod message;
+pub mod node;
+pub mod options;
 pub mod replica;
 pub mod service;
-pub mod journal;
-pub mod wire;
-pub mod batch;
-pub mod configuration;
-pub mod options;
-pub mod ids;
 pub mod time;
+pub mod wire;
 
 pub use node::{Config, Node, OpenError};
