@@ -1,5 +1,6 @@
 //! The simulator as a library.
 
 pub mod choice;
-pub mod scenario;
 pub mod oracle;
+pub mod outcome;
+pub mod scenario;

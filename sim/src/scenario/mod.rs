@@ -29,6 +29,7 @@ pub mod operation;
 pub use event::{EventKind, MessageKind};
 pub use operation::{Operation, Verb, Workload};
 
+use crate::oracle::Oracle;
 use ios_core::{
     ids::{NodeId, View},
     options::{JournalOptions, Options, Seal},
@@ -79,8 +80,8 @@ pub struct Scenario {
 pub enum Expect {
     /// No oracle objects.
     Ok,
-    /// The oracle of this name objects.
-    Violation(String),
+    /// This oracle objects.
+    Violation(Oracle),
 }
 
 /// Who takes part, and how they are set up. Members are `n0..`, clients `c0..`.

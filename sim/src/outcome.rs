@@ -1,0 +1,250 @@
+//! What a run came to: counts, a digest, and the first violation if there is one.
+
+use crate::oracle::{Checks, Violation};
+use ios_core::time::Time;
+
+/// What a counter tells of; sweeps report a [`CounterKind::Fault`] that stayed zero as a kind never injected.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum CounterKind {
+    /// A fault that was injected.
+    Fault,
+    /// What the cluster did.
+    Protocol,
+    /// What the clients saw.
+    Client,
+}
+
+macro_rules! counters {
+    ($($(#[doc = $doc:literal])* $name:ident: $kind:ident = $text:literal,)*) => {
+        /// What is counted in every run.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+        #[repr(usize)]
+        pub enum Counter {
+            $($(#[doc = $doc])* $name,)*
+        }
+
+        impl Counter {
+            /// All of them, in the order of their discriminants.
+            pub const ALL: &'static [Counter] = &[$(Counter::$name,)*];
+
+            /// The fixed name in reports.
+            pub fn name(self) -> &'static str {
+                match self { $(Counter::$name => $text,)* }
+            }
+
+            /// What it tells of.
+            pub fn kind(self) -> CounterKind {
+                match self { $(Counter::$name => CounterKind::$kind,)* }
+            }
+
+            /// What it counts, in words.
+            pub fn about(self) -> &'static str {
+                match self { $(Counter::$name => concat!($($doc),*),)* }
+            }
+        }
+    };
+}
+
+counters! {
+    /// Messages lost by chance or by an override.
+    MessagesDropped: Fault = "messages_dropped",
+    /// Messages delivered twice.
+    MessagesDuplicated: Fault = "messages_duplicated",
+    /// Messages taken out of their link's order.
+    MessagesReordered: Fault = "messages_reordered",
+    /// Messages delivered a second time much later.
+    MessagesLate: Fault = "messages_late",
+    /// Messages lost to a partition, an isolation or a cut.
+    MessagesCutOff: Fault = "messages_cut_off",
+    /// Partitions both ways, isolations included.
+    Partitions: Fault = "partitions",
+    /// Partitions and cuts one way.
+    PartitionsOneWay: Fault = "partitions_one_way",
+    /// Crashes of a process: the page cache stays.
+    CrashesProcess: Fault = "crashes_process",
+    /// Power losses.
+    CrashesPower: Fault = "crashes_power",
+    /// Crashes in the midst of a node's step, with outputs still to perform.
+    CrashesMidStep: Fault = "crashes_mid_step",
+    /// Starts of a node after its first.
+    Restarts: Fault = "restarts",
+    /// Nodes paused.
+    Pauses: Fault = "pauses",
+    /// Unsynced writes that a power loss took.
+    WritesLost: Fault = "writes_lost",
+    /// Unsynced writes that survived a power loss.
+    WritesKept: Fault = "writes_kept",
+    /// Unsynced writes that a power loss tore.
+    WritesTorn: Fault = "writes_torn",
+    /// Power losses that kept a write and lost an earlier one.
+    WritesReordered: Fault = "writes_reordered",
+    /// Disk operations that were stuck, by chance or by a slow disk.
+    DiskSlow: Fault = "disk_slow",
+    /// Record bodies that rotted.
+    RotBody: Fault = "rot_body",
+    /// Id slots that rotted.
+    RotSlot: Fault = "rot_slot",
+    /// Identity slots that rotted.
+    RotIdentity: Fault = "rot_identity",
+    /// Nodes whose clock ran at a wrong rate.
+    ClocksSkewed: Fault = "clocks_skewed",
+    /// Nodes whose links were slow.
+    LinksSlow: Fault = "links_slow",
+    /// Clients paused.
+    ClientPauses: Fault = "client_pauses",
+    /// Clients whose connections broke.
+    ClientDisconnects: Fault = "client_disconnects",
+    /// Clients whose process died.
+    ClientCrashes: Fault = "client_crashes",
+
+    /// Rot that the fault atlas did not allow.
+    RotRefused: Protocol = "rot_refused",
+    /// Canvasses begun.
+    Canvasses: Protocol = "canvasses",
+    /// Candidacies.
+    Candidacies: Protocol = "candidacies",
+    /// View changes: candidates that became leaders.
+    ViewChanges: Protocol = "view_changes",
+    /// Windows opened by leaders.
+    WindowsOpened: Protocol = "windows_opened",
+    /// Leaders and candidates that gave up their view.
+    StepDowns: Protocol = "step_downs",
+    /// Batches given a place by a leader, recovered ones included.
+    Assigned: Protocol = "assigned",
+    /// Batches proposed again by a new leader.
+    Recovered: Protocol = "recovered",
+    /// Acceptances that became durable.
+    Accepted: Protocol = "accepted",
+    /// Batches a coordinator counted as chosen.
+    Chosen: Protocol = "chosen",
+    /// Batches chosen while an earlier index was not.
+    ChosenOutOfOrder: Protocol = "chosen_out_of_order",
+    /// Batches that nodes learned to be committed.
+    Committed: Protocol = "committed",
+    /// Batches that nodes executed.
+    Applied: Protocol = "applied",
+    /// Fetches of missing entries.
+    Fetches: Protocol = "fetches",
+    /// Assignments sent again.
+    Retransmissions: Protocol = "retransmissions",
+    /// Unknown entries found at a start: a body rotted, its slot told the name.
+    RottenFound: Protocol = "rotten_found",
+    /// Starts that found records lost without a name.
+    LossesFound: Protocol = "losses_found",
+    /// Unknown or missing entries repaired from peers.
+    RottenRepaired: Protocol = "rotten_repaired",
+    /// Nodes whose unlocated loss was made good.
+    LossesRepaired: Protocol = "losses_repaired",
+    /// Peer messages that no rule had a use for.
+    Ignored: Protocol = "ignored",
+    /// Links refused.
+    LinksRefused: Protocol = "links_refused",
+    /// Leader reads noted.
+    ReadsNoted: Protocol = "reads_noted",
+    /// Requests that executed.
+    Executed: Protocol = "executed",
+    /// Repeated requests that got the first reply.
+    Repeated: Protocol = "repeated",
+    /// Sessions expired.
+    SessionsExpired: Protocol = "sessions_expired",
+    /// Nodes that stopped themselves, as a fault entitled them to.
+    Fenced: Protocol = "fenced",
+
+    /// Operations answered.
+    Answered: Client = "answered",
+    /// Operations answered that were reads.
+    ReadsAnswered: Client = "reads_answered",
+    /// Tries after the first one of an operation.
+    Retries: Client = "retries",
+    /// Refusals that named another leader, or none.
+    Redirects: Client = "redirects",
+    /// Operations that ended not done.
+    NotDone: Client = "not_done",
+    /// Operations that ended with an unknown outcome.
+    OutcomeUnknown: Client = "outcome_unknown",
+    /// Operations invalid by the service's own word.
+    Invalid: Client = "invalid",
+}
+
+/// One number per [`Counter`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Counters([u64; Counter::ALL.len()]);
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self([0; Counter::ALL.len()])
+    }
+}
+
+impl Counters {
+    /// Counts one.
+    pub fn count(&mut self, counter: Counter) {
+        self.0[counter as usize] += 1;
+    }
+
+    /// Counts several.
+    pub fn add(&mut self, counter: Counter, by: u64) {
+        self.0[counter as usize] += by;
+    }
+
+    /// The number so far.
+    pub fn get(&self, counter: Counter) -> u64 {
+        self.0[counter as usize]
+    }
+
+    /// Adds another run's counts.
+    pub fn merge(&mut self, other: &Counters) {
+        for (mine, theirs) in self.0.iter_mut().zip(&other.0) {
+            *mine += theirs;
+        }
+    }
+
+    /// Every counter with its number.
+    pub fn iter(&self) -> impl Iterator<Item = (Counter, u64)> + '_ {
+        Counter::ALL.iter().map(|counter| (*counter, self.get(*counter)))
+    }
+}
+
+/// What a run came to.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Outcome {
+    /// Agenda items taken: deliveries, timers, disk completions, faults, client actions.
+    pub events: u64,
+    /// Client operations begun.
+    pub operations: u64,
+    /// Simulated time at the end.
+    pub ended: Time,
+    /// What happened how often.
+    pub counters: Counters,
+    /// How often each oracle looked.
+    pub checks: Checks,
+    /// Which lines of the plan acted, by their place in it.
+    pub fired: Vec<bool>,
+    /// Which overrides decided something, by their place in the scenario.
+    pub used: Vec<bool>,
+    /// A hash over every event: equal for equal runs.
+    pub digest: u64,
+    /// The first property found broken; the run ends there.
+    pub violation: Option<Violation>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_have_names_of_their_own_and_add_up() {
+        let mut names: Vec<_> = Counter::ALL.iter().map(|counter| counter.name()).collect();
+        names.sort_unstable();
+        assert!(names.windows(2).all(|pair| pair[0] != pair[1]));
+        let (mut one, mut two) = (Counters::default(), Counters::default());
+        one.count(Counter::Pauses);
+        two.add(Counter::Pauses, 4);
+        two.count(Counter::Invalid);
+        one.merge(&two);
+        assert_eq!((one.get(Counter::Pauses), one.get(Counter::Invalid), one.get(Counter::Fetches)), (5, 1, 0));
+        for (place, counter) in Counter::ALL.iter().enumerate() {
+            assert_eq!(*counter as usize, place);
+        }
+    }
+}
