@@ -146,6 +146,15 @@ pub enum DiskAction {
     },
 }
 
+impl DiskAction {
+    /// The file it is about.
+    pub fn file(&self) -> FileId {
+        match self {
+            DiskAction::Create { file, .. } | DiskAction::Write { file, .. } | DiskAction::Remove { file } => *file,
+        }
+    }
+}
+
 /// How a disk operation ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum DiskResult {
