@@ -80,6 +80,8 @@ counters! {
     WritesReordered: Fault = "writes_reordered",
     /// Disk operations that were stuck, by chance or by a slow disk.
     DiskSlow: Fault = "disk_slow",
+    /// Disk operations that ended in an error.
+    DiskErrors: Fault = "disk_errors",
     /// Record bodies that rotted.
     RotBody: Fault = "rot_body",
     /// Id slots that rotted.

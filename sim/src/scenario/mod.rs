@@ -381,6 +381,14 @@ pub enum Action {
         /// How much of it.
         damage: Damage,
     },
+    /// `fail NODE`: the next disk operation of the node that ends, ends in an input/output error; what it wrote can be
+    /// read, but no later sync writes it. The node stops itself.
+    FailDisk {
+        /// Whose disk.
+        node: Target,
+        /// When the node starts again, counted from its stop.
+        back: Option<Span>,
+    },
     /// `skew NODE PPM`: from now on the node's clock runs at this rate error.
     Skew {
         /// Whose clock.
