@@ -6,11 +6,33 @@ use serde::{Deserialize, Serialize};
 
 /// One member of the cluster, `0..64`. Ids are never reused, not even after a disk is replaced.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "u8")]
 pub struct NodeId(pub u8);
 
 impl NodeId {
     /// One more than the largest id a [`NodeSet`] can hold.
     pub const LIMIT: u8 = 64;
+}
+
+/// The number is too large for a [`NodeId`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct BadNodeId(pub u8);
+
+impl fmt::Display for BadNodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "node id {}: ids go from 0 to {}", self.0, NodeId::LIMIT - 1)
+    }
+}
+
+impl core::error::Error for BadNodeId {}
+
+/// What peers, clients and disks say comes in through here: sets and tables rely on the limit.
+impl TryFrom<u8> for NodeId {
+    type Error = BadNodeId;
+
+    fn try_from(id: u8) -> Result<Self, BadNodeId> {
+        if id < Self::LIMIT { Ok(NodeId(id)) } else { Err(BadNodeId(id)) }
+    }
 }
 
 /// A set of members as a bit set; iterates in ascending order.
