@@ -1,0 +1,135 @@
+//! Connections to endpoints: which are up, who answers there, and where the next try goes.
+
+use super::{EndpointId, operations::Tag};
+use crate::{
+    ids::NodeId,
+    time::{Span, Time},
+};
+use alloc::{vec, vec::Vec};
+
+/// All endpoints, and the one that tries go to.
+#[derive(Clone, Debug)]
+pub(super) struct Links {
+    links: Vec<Link>,
+    current: EndpointId,
+    /// Connections that broke or were not made since a node last answered.
+    failures: u32,
+    /// No connection is made before this.
+    connect_at: Time,
+}
+
+#[derive(Clone, Debug)]
+struct Link {
+    state: State,
+    /// Learned by `Hello`, and kept: an address seldom changes its member, and a wrong guess costs one redirect.
+    node: Option<NodeId>,
+    /// When something last arrived, or the connection came up.
+    heard: Time,
+}
+
+/// Down -> Connecting -> Up -> Down; any of them may end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum State {
+    Down,
+    Connecting { since: Time },
+    Up { life: Tag },
+}
+
+impl Links {
+    pub fn new(endpoints: usize, current: EndpointId, now: Time) -> Self {
+        let down = Link { state: State::Down, node: None, heard: now };
+        Self { links: vec![down; endpoints], current, failures: 0, connect_at: now }
+    }
+
+    pub fn current(&self) -> EndpointId {
+        self.current
+    }
+
+    pub fn state(&self, endpoint: EndpointId) -> State {
+        self.links[endpoint.0].state
+    }
+
+    pub fn set_state(&mut self, endpoint: EndpointId, state: State) {
+        self.links[endpoint.0].state = state;
+    }
+
+    /// The life of the current endpoint's connection, if it is up.
+    pub fn current_life(&self) -> Option<Tag> {
+        match self.state(self.current) {
+            State::Up { life } => Some(life),
+            State::Down | State::Connecting { .. } => None,
+        }
+    }
+
+    /// Whether a connection to the current endpoint is to be begun now.
+    pub fn may_connect(&self, now: Time) -> bool {
+        self.state(self.current) == State::Down && now >= self.connect_at
+    }
+
+    /// When the state of the current connection changes by itself.
+    pub fn deadline(&self, try_timeout: Span, wanted: bool) -> Option<Time> {
+        match self.state(self.current) {
+            State::Down => wanted.then_some(self.connect_at),
+            State::Connecting { since } => Some(since + try_timeout),
+            State::Up { .. } => None,
+        }
+    }
+
+    /// Something arrived: this endpoint lives, and so does the road to it.
+    pub fn hear(&mut self, endpoint: EndpointId, now: Time) {
+        self.links[endpoint.0].heard = now;
+        self.failures = 0;
+        self.connect_at = now;
+    }
+
+    pub fn came_up(&mut self, endpoint: EndpointId, life: Tag, now: Time) {
+        let link = &mut self.links[endpoint.0];
+        (link.state, link.heard) = (State::Up { life }, now);
+    }
+
+    /// Whether nothing arrived after `since`.
+    pub fn silent_since(&self, endpoint: EndpointId, since: Time) -> bool {
+        self.links[endpoint.0].heard <= since
+    }
+
+    pub fn identify(&mut self, endpoint: EndpointId, node: NodeId) {
+        self.links[endpoint.0].node = Some(node);
+    }
+
+    /// A connection broke or was not made; returns how many did since a node last answered.
+    pub fn fail(&mut self) -> u32 {
+        self.failures = self.failures.saturating_add(1);
+        self.failures
+    }
+
+    pub fn connect_not_before(&mut self, time: Time) {
+        self.connect_at = time;
+    }
+
+    /// Goes to where `leader` answers, if that is known.
+    pub fn redirect(&mut self, leader: NodeId) -> bool {
+        let found = self.links.iter().position(|link| link.node == Some(leader));
+        if let Some(place) = found {
+            self.current = EndpointId(place);
+        }
+        found.is_some()
+    }
+
+    /// Goes on around the ring, to the next endpoint not identified yet if `leader` is sought there, else to the next.
+    pub fn advance(&mut self, leader_sought: bool) {
+        let count = self.links.len();
+        let ring = (1..count).map(|step| (self.current.0 + step) % count);
+        let unknown = ring.clone().find(|place| leader_sought && self.links[*place].node.is_none());
+        self.current = EndpointId(unknown.unwrap_or((self.current.0 + 1) % count));
+    }
+
+    /// Endpoints other than the current one that are not down.
+    pub fn others(&self) -> Vec<EndpointId> {
+        let alive = |place: &usize| *place != self.current.0 && self.links[*place].state != State::Down;
+        (0..self.links.len()).filter(alive).map(EndpointId).collect()
+    }
+
+    pub fn all_alive(&self) -> Vec<EndpointId> {
+        (0..self.links.len()).filter(|place| self.links[*place].state != State::Down).map(EndpointId).collect()
+    }
+}
