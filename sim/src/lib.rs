@@ -1,6 +1,7 @@
 //! The simulator as a library.
 
 pub mod choice;
+pub mod ghost;
 pub mod oracle;
 pub mod outcome;
 pub mod scenario;

@@ -1,0 +1,257 @@
+//! What one member's disk holds, and what the member has vouched for.
+
+use super::Finding;
+use crate::oracle::Oracle;
+use ios_core::{
+    ids::{Digest, DiskNonce, Incarnation, Index, NodeId, View},
+    message::Unknown,
+    time::Time,
+};
+
+/// One member as its disk and its words show it.
+#[derive(Clone, Debug)]
+pub struct Member {
+    node: NodeId,
+    /// The highest promise that is durable.
+    pub promised: View,
+    /// The highest incarnation that is durable.
+    pub incarnation: Incarnation,
+    /// The disk it says it has.
+    pub nonce: Option<DiskNonce>,
+    /// The highest view it has vouched for in a message: from then on nothing lower is accepted.
+    pub vouched: View,
+    /// By index: what is durable.
+    held: Vec<Held>,
+    /// This life.
+    pub life: Life,
+}
+
+/// What lasts from one start to the next.
+#[derive(Clone, Debug, Default)]
+pub struct Life {
+    /// Which start this is; zero before the first.
+    pub number: u64,
+    /// The promise that binds in memory.
+    pub promised: Option<View>,
+    /// Everything up to here was executed.
+    pub applied: Index,
+    /// The last request executed: index and position.
+    pub executed: (Index, u32),
+}
+
+/// What is durable at one index.
+#[derive(Clone, Copy, Debug, Default)]
+struct Held {
+    /// The acceptance of the highest view.
+    accepted: Option<(View, Digest)>,
+    /// The batch recorded as committed.
+    committed: Option<Digest>,
+}
+
+/// What a node tells about one index, after a restart or in a promise.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Told {
+    /// Where.
+    pub index: Index,
+    /// The batch it holds and the view of its acceptance.
+    pub accepted: Option<(View, Digest)>,
+    /// Whether the batch is known committed.
+    pub committed: bool,
+    /// A newer record known only by name.
+    pub unknown: Option<Unknown>,
+    /// Whether nothing newer can have been lost.
+    pub certain: bool,
+}
+
+impl Member {
+    /// A member with an empty disk.
+    pub fn new(node: NodeId) -> Self {
+        Self {
+            node,
+            promised: View::ZERO,
+            incarnation: Incarnation::default(),
+            nonce: None,
+            vouched: View::ZERO,
+            held: Vec::new(),
+            life: Life::default(),
+        }
+    }
+
+    /// An acceptance became durable. The log has checked the index.
+    pub fn accept(&mut self, view: View, index: Index, digest: Digest) {
+        let held = self.held_mut(index);
+        if held.accepted.is_none_or(|(older, _)| older < view) {
+            held.accepted = Some((view, digest));
+        }
+    }
+
+    /// A committed record became durable. The log has checked the index and the batch.
+    pub fn commit(&mut self, index: Index, digest: Digest) {
+        self.held_mut(index).committed = Some(digest);
+    }
+
+    /// Whether it holds this batch as committed.
+    pub fn has_committed(&self, index: Index, digest: Digest) -> bool {
+        self.held(index).is_some_and(|held| held.committed == Some(digest))
+    }
+
+    /// A new life begins.
+    pub fn open(&mut self, promised: View, incarnation: Incarnation) -> Result<(), Finding> {
+        let node = self.node;
+        self.life = Life { number: self.life.number + 1, promised: Some(promised), ..Life::default() };
+        if promised < self.promised {
+            let durable = self.promised;
+            return Err((Oracle::Promise, format!("{node} opens with promise {promised}; {durable} was durable")));
+        }
+        if incarnation <= self.incarnation {
+            let durable = self.incarnation;
+            return Err((
+                Oracle::Promise,
+                format!("{node} opens as incarnation {incarnation}; {durable} was durable before"),
+            ));
+        }
+        Ok(())
+    }
+
+    /// A promise binds in memory.
+    pub fn promise(&mut self, view: View) -> Result<(), Finding> {
+        match self.life.promised {
+            Some(higher) if view < higher => {
+                Err((Oracle::Promise, format!("{} promises {view} after {higher}", self.node)))
+            }
+            _ => {
+                self.life.promised = Some(view);
+                Ok(())
+            }
+        }
+    }
+
+    /// A message that relies on the promise of `view` leaves. `what` names the message.
+    pub fn vouch(&mut self, view: View, what: &str) -> Result<(), Finding> {
+        if view > self.promised {
+            let (node, durable) = (self.node, self.promised);
+            return Err((
+                Oracle::Promise,
+                format!("{node} sends {what} of {view} while only the promise of {durable} is durable"),
+            ));
+        }
+        self.vouched = self.vouched.max(view);
+        Ok(())
+    }
+
+    /// A batch was executed.
+    pub fn apply(&mut self, index: Index) -> Result<(), Finding> {
+        if index != self.life.applied.next() {
+            let (node, applied) = (self.node, self.life.applied);
+            return Err((Oracle::Application, format!("{node} executes {index} right after {applied}")));
+        }
+        self.life.applied = index;
+        Ok(())
+    }
+
+    /// A request was executed.
+    pub fn execute(&mut self, index: Index, position: u32) -> Result<(), Finding> {
+        let (node, (last, before)) = (self.node, self.life.executed);
+        if (last, before) >= (index, position) && last != Index::ZERO {
+            return Err((
+                Oracle::Once,
+                format!("{node} executes request {position} of {index} after request {before} of {last}"),
+            ));
+        }
+        self.life.executed = (index, position);
+        Ok(())
+    }
+
+    /// Checks what a node tells of `from..to`, in ascending order, against what is durable. Everything up to `floor` is
+    /// told as a whole: it is committed. With `loss`, whatever is not told as certain counts as unknown.
+    pub fn tells(
+        &self,
+        (from, to): (Index, Index),
+        floor: Index,
+        loss: bool,
+        told: impl Iterator<Item = Told>,
+        what: &str,
+    ) -> Result<(), Finding> {
+        let mut told = told.peekable();
+        let end = to.min(Index(self.held.len() as u64 + 1));
+        let mut index = from.max(floor.next()).max(Index(1));
+        while index < end {
+            while told.next_if(|entry| entry.index < index).is_some() {}
+            let entry = told.next_if(|entry| entry.index == index);
+            let held = self.held(index).expect("below the end");
+            if !held.is_told_by(entry, loss) {
+                return Err((
+                    Oracle::Recovery,
+                    format!("{} {what} {index} as {}; durable is {held}", self.node, describe(entry)),
+                ));
+            }
+            index = index.next();
+        }
+        Ok(())
+    }
+
+    fn held(&self, index: Index) -> Option<&Held> {
+        self.held.get(usize::try_from(index.0.checked_sub(1)?).ok()?)
+    }
+
+    fn held_mut(&mut self, index: Index) -> &mut Held {
+        let place = usize::try_from(index.0 - 1).expect("the log bounds indexes");
+        if self.held.len() <= place {
+            self.held.resize_with(place + 1, Held::default);
+        }
+        &mut self.held[place]
+    }
+}
+
+impl Held {
+    /// Whether an answer owns up to this, or to not knowing it.
+    fn is_told_by(&self, told: Option<Told>, loss: bool) -> bool {
+        if self.committed.is_none() && self.accepted.is_none() {
+            return true;
+        }
+        let Some(told) = told else { return loss };
+        if loss && !told.certain {
+            return true;
+        }
+        if let Some(committed) = self.committed {
+            let readable = told.committed && told.accepted.is_some_and(|(_, digest)| digest == committed);
+            return readable || told.unknown.is_some_and(|unknown| unknown.committed);
+        }
+        let Some((view, digest)) = self.accepted else { return true };
+        told.committed
+            || told.unknown.is_some_and(|unknown| unknown.committed || unknown.view >= view)
+            || told.accepted.is_some_and(|(newer, other)| newer > view || newer == view && other == digest)
+    }
+}
+
+impl std::fmt::Display for Held {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (self.committed, self.accepted) {
+            (Some(digest), _) => write!(f, "committed {digest}"),
+            (None, Some((view, digest))) => write!(f, "accepted {digest} in {view}"),
+            (None, None) => f.write_str("nothing"),
+        }
+    }
+}
+
+fn describe(told: Option<Told>) -> String {
+    let Some(told) = told else { return "absent".to_string() };
+    let mut text = match told.accepted {
+        Some((_, digest)) if told.committed => format!("committed {digest}"),
+        Some((view, digest)) => format!("accepted {digest} in {view}"),
+        None => "without a batch".to_string(),
+    };
+    if let Some(unknown) = told.unknown {
+        text.push_str(&format!(", unknown {} of {}", unknown.digest, unknown.view));
+    }
+    text
+}
+
+/// The moment log time is measured from.
+#[derive(Clone, Copy, Debug)]
+pub struct FirstStamp {
+    /// Real time.
+    pub real: Time,
+    /// Log time.
+    pub log: Time,
+}
