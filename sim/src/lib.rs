@@ -5,3 +5,4 @@ pub mod ghost;
 pub mod oracle;
 pub mod outcome;
 pub mod scenario;
+pub mod world;

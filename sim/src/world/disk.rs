@@ -1,0 +1,486 @@
+//! One node's disk: what is durable, what only sits in the page cache, and what a crash makes of the difference.
+//!
+//! ```text
+//!  submit          in flight, per file one after the other; the first of each file is *running*
+//!    complete      its writes and everything written to that file before are durable
+//!    fail          its writes stay readable, no later sync writes them, a power loss decides about them
+//!    process crash what was written so far stays readable and *unsynced*; the rest was never written
+//!    power loss    every unsynced write is lost, kept or torn by itself, in whatever order it was made
+//! ```
+//!
+//! A file holds its durable bytes and, apart from them, the unsynced writes in order; a reader sees the former under the
+//! latter. So nothing is copied at a crash, and a life that trusts what it read can be caught by a later power loss.
+//! Directory entries are durable on their own: a file whose creation was never completed may vanish, one whose removal
+//! was never completed may come back. The end of any creation or removal syncs the directory it happened in.
+//!
+//! Bytes beyond the last one ever written are zeros and not stored: files are created full of zeros.
+//!
+//! Absent on purpose: syncs that lie, old copies that come back, wiped disks. A node cannot notice those.
+
+use bytes::Bytes;
+use ios_core::{
+    ids::OpId,
+    interface::{DiskAction, DiskError, FileId, ReadDisk},
+};
+
+/// What bytes are torn at: a disk writes whole sectors.
+pub const SECTOR: u64 = 512;
+
+/// What a power loss makes of one unsynced write.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fate {
+    /// Nothing of it reached the disk.
+    Lost,
+    /// All of it did.
+    Kept,
+    /// Some of it did; the bits say which part.
+    Torn(u64),
+}
+
+/// What was found when a crash was worked out; for the report.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Aftermath {
+    /// Writes of which nothing reached the disk.
+    pub lost: u64,
+    /// Writes that reached the disk although nobody was told.
+    pub kept: u64,
+    /// Writes that reached it in part.
+    pub torn: u64,
+    /// Directory entries that were lost, or came back.
+    pub entries: u64,
+    /// Whether something was kept of a file although something written to it earlier was lost.
+    pub reordered: bool,
+}
+
+/// Names the things a crash decides about: the life of the node in which it was written, file, offset.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Doubt {
+    /// The operation, counted over the whole run from 1.
+    pub nth: u32,
+    /// The life of the node that asked for it.
+    pub life: u32,
+    /// The file.
+    pub file: FileId,
+    /// Where in it; `u64::MAX` for its directory entry.
+    pub offset: u64,
+}
+
+/// A write that no sync has covered yet.
+#[derive(Debug)]
+struct Unsynced {
+    nth: u32,
+    life: u32,
+    offset: u64,
+    bytes: Bytes,
+    /// A sync failed over it: the cache calls it clean, so no later sync writes it.
+    dropped: bool,
+}
+
+/// Whether the directory knows a file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Entry {
+    /// It does, durably.
+    Durable,
+    /// In the cache only: a power loss may take the file away.
+    Fresh { nth: u32, life: u32 },
+    /// Removed in the cache only: a power loss may bring it back.
+    Gone { nth: u32, life: u32 },
+}
+
+#[derive(Debug)]
+struct File {
+    id: FileId,
+    entry: Entry,
+    size: u64,
+    /// Durable bytes; zeros from here to `size`.
+    image: Vec<u8>,
+    unsynced: Vec<Unsynced>,
+    /// Sectors that cannot be read, by number, until they are written again.
+    unreadable: Vec<u64>,
+}
+
+/// An operation handed in and not yet answered.
+#[derive(Debug)]
+struct Flight {
+    op: OpId,
+    nth: u32,
+    life: u32,
+    action: DiskAction,
+}
+
+/// One node's disk.
+#[derive(Debug, Default)]
+pub struct SimDisk {
+    /// Ascending by id; a handful.
+    files: Vec<File>,
+    /// In the order handed in.
+    flights: Vec<Flight>,
+    operations: u32,
+    spare: Vec<Vec<u8>>,
+}
+
+impl SimDisk {
+    /// An empty disk, keeping memory for the next run.
+    pub fn clear(&mut self) {
+        for file in self.files.drain(..) {
+            self.spare.push(file.image);
+        }
+        self.flights.clear();
+        self.operations = 0;
+    }
+
+    /// Performs `action` at once and durably: how a directory is formatted before the run.
+    pub fn apply_now(&mut self, action: DiskAction) {
+        self.operations += 1;
+        self.perform(&Flight { op: OpId(0), nth: self.operations, life: 0, action });
+    }
+
+    /// Takes an operation in. Returns its number, and whether it has to wait for another one on the same file.
+    pub fn submit(&mut self, op: OpId, life: u32, action: DiskAction) -> (u32, bool) {
+        self.operations += 1;
+        let waits = self.flights.iter().any(|flight| flight.action.file() == action.file());
+        self.flights.push(Flight { op, nth: self.operations, life, action });
+        (self.operations, waits)
+    }
+
+    /// Ends an operation well: what it wrote is durable. Hands it back, with the operation that runs next on its file.
+    pub fn complete(&mut self, op: OpId) -> (DiskAction, Option<OpId>) {
+        let flight = self.land(op);
+        self.perform(&flight);
+        let next = self.next_on(flight.action.file());
+        (flight.action, next)
+    }
+
+    /// Ends an operation badly: what it wrote can be read, and no later sync makes it durable.
+    pub fn fail(&mut self, op: OpId) -> (DiskAction, Option<OpId>) {
+        let flight = self.land(op);
+        self.write_through(&flight, usize::MAX);
+        if let Some(file) = self.find(flight.action.file()) {
+            file.unsynced.iter_mut().for_each(|write| write.dropped = true);
+        }
+        let next = self.next_on(flight.action.file());
+        (flight.action, next)
+    }
+
+    /// The process dies. Of each running operation, `progress` says how many writes were made; waiting ones are forgotten.
+    pub fn crash_process(&mut self, mut progress: impl FnMut(Doubt, usize) -> usize) {
+        let flights = std::mem::take(&mut self.flights);
+        for (place, flight) in flights.iter().enumerate() {
+            let file = flight.action.file();
+            if flights[..place].iter().any(|earlier| earlier.action.file() == file) {
+                continue;
+            }
+            let steps = flight.steps();
+            let doubt = Doubt { nth: flight.nth, life: flight.life, file, offset: u64::MAX };
+            let made = progress(doubt, steps).min(steps);
+            if made > 0 {
+                self.write_through(flight, made);
+            }
+        }
+    }
+
+    /// The power goes: running operations are taken as fully written and unsynced, then every unsynced write and directory
+    /// entry meets its fate.
+    pub fn crash_power(&mut self, mut fate: impl FnMut(Doubt) -> Fate) -> Aftermath {
+        self.crash_process(|_, steps| steps);
+        let mut aftermath = Aftermath::default();
+        for file in &mut self.files {
+            file.settle(&mut fate, &mut aftermath);
+        }
+        let (kept, lost) = std::mem::take(&mut self.files).into_iter().partition(|file| file.entry == Entry::Durable);
+        self.files = kept;
+        self.spare.extend(lost.into_iter().map(|file: File| file.image));
+        aftermath
+    }
+
+    /// Whether an operation on this file is under way, or something written to it is unsynced.
+    pub fn unsettled(&self, id: FileId) -> bool {
+        self.flights.iter().any(|flight| flight.action.file() == id)
+            || self
+                .files
+                .iter()
+                .any(|file| file.id == id && (!file.unsynced.is_empty() || file.entry != Entry::Durable))
+    }
+
+    /// Durable bytes of a file, for damage to choose from. Fewer than asked for at the end.
+    pub fn durable(&self, id: FileId, offset: u64, length: usize) -> Vec<u8> {
+        match self.files.iter().find(|file| file.id == id) {
+            Some(file) => file.stored(offset, length),
+            None => Vec::new(),
+        }
+    }
+
+    /// Bit rot: puts other bytes in the durable image of a file. Returns whether anything changed.
+    pub fn damage(&mut self, id: FileId, offset: u64, bytes: &[u8]) -> bool {
+        if self.durable(id, offset, bytes.len()) == bytes {
+            return false;
+        }
+        let Some(file) = self.find(id) else { return false };
+        file.store(offset, bytes);
+        true
+    }
+
+    /// A latent fault: the sector that holds this byte cannot be read until it is written again.
+    pub fn make_unreadable(&mut self, id: FileId, offset: u64) -> bool {
+        let Some(file) = self.find(id) else { return false };
+        let sector = offset / SECTOR;
+        if file.unreadable.contains(&sector) {
+            return false;
+        }
+        file.unreadable.push(sector);
+        true
+    }
+
+    /// How many operations were handed in and not answered.
+    pub fn in_flight(&self) -> usize {
+        self.flights.len()
+    }
+
+    fn land(&mut self, op: OpId) -> Flight {
+        let place = self.flights.iter().position(|flight| flight.op == op).expect("a completion of what was submitted");
+        let flight = self.flights.remove(place);
+        let file = flight.action.file();
+        assert!(
+            !self.flights[..place].iter().any(|earlier| earlier.action.file() == file),
+            "operations on one file end in the order they began"
+        );
+        flight
+    }
+
+    fn next_on(&self, file: FileId) -> Option<OpId> {
+        self.flights.iter().find(|flight| flight.action.file() == file).map(|flight| flight.op)
+    }
+
+    fn find(&mut self, id: FileId) -> Option<&mut File> {
+        self.files.iter_mut().find(|file| file.id == id)
+    }
+
+    /// An operation from beginning to end: written, synced, directory and all.
+    fn perform(&mut self, flight: &Flight) {
+        match &flight.action {
+            DiskAction::Create { file, size, head } => {
+                self.put_file(*file, *size, Entry::Durable).store(0, head);
+                self.sync_directory(*file);
+            }
+            DiskAction::Write { file, writes } => {
+                let file = self.find(*file).expect("only files that were created are written");
+                file.sync(writes);
+                for (offset, bytes) in writes {
+                    file.store(*offset, bytes);
+                }
+            }
+            DiskAction::Remove { file } => {
+                self.take_file(*file);
+                self.sync_directory(*file);
+            }
+        }
+    }
+
+    /// The first `made` steps of an operation, in the cache only.
+    fn write_through(&mut self, flight: &Flight, made: usize) {
+        let (nth, life) = (flight.nth, flight.life);
+        match &flight.action {
+            DiskAction::Create { file, size, head } => {
+                let file = self.put_file(*file, *size, Entry::Fresh { nth, life });
+                if made > 1 {
+                    file.unsynced.push(Unsynced { nth, life, offset: 0, bytes: head.clone(), dropped: false });
+                }
+            }
+            DiskAction::Write { file, writes } => {
+                let Some(file) = self.find(*file) else { return };
+                for (offset, bytes) in writes.iter().take(made) {
+                    let write = Unsynced { nth, life, offset: *offset, bytes: bytes.clone(), dropped: false };
+                    file.unsynced.push(write);
+                }
+            }
+            DiskAction::Remove { file } => {
+                if let Some(file) = self.find(*file) {
+                    file.entry = match file.entry {
+                        Entry::Durable | Entry::Gone { .. } => Entry::Gone { nth, life },
+                        Entry::Fresh { .. } => return self.take_file(flight.action.file()),
+                    };
+                }
+            }
+        }
+    }
+
+    /// An empty file in place of whatever bears its name.
+    fn put_file(&mut self, id: FileId, size: u64, entry: Entry) -> &mut File {
+        self.take_file(id);
+        let mut image = self.spare.pop().unwrap_or_default();
+        image.clear();
+        let place = self.files.partition_point(|file| file.id < id);
+        self.files.insert(place, File { id, entry, size, image, unsynced: Vec::new(), unreadable: Vec::new() });
+        &mut self.files[place]
+    }
+
+    fn take_file(&mut self, id: FileId) {
+        if let Some(place) = self.files.iter().position(|file| file.id == id) {
+            let file = self.files.remove(place);
+            self.spare.push(file.image);
+        }
+    }
+
+    /// Makes every entry of the directory that holds `of` durable.
+    fn sync_directory(&mut self, of: FileId) {
+        let same = |id: FileId| matches!(id, FileId::Identity) == matches!(of, FileId::Identity);
+        self.files.retain(|file| !(same(file.id) && matches!(file.entry, Entry::Gone { .. })));
+        for file in self.files.iter_mut().filter(|file| same(file.id)) {
+            file.entry = Entry::Durable;
+        }
+    }
+}
+
+impl Flight {
+    /// How many steps a crash of the process can fall between.
+    fn steps(&self) -> usize {
+        match &self.action {
+            DiskAction::Create { .. } => 2,
+            DiskAction::Write { writes, .. } => writes.len(),
+            DiskAction::Remove { .. } => 1,
+        }
+    }
+}
+
+impl File {
+    /// Everything written before `writes` becomes durable, but for what a failed sync dropped and nothing wrote over.
+    fn sync(&mut self, writes: &[(u64, Bytes)]) {
+        for write in std::mem::take(&mut self.unsynced) {
+            let end = write.offset + write.bytes.len() as u64;
+            let over = |(offset, bytes): &(u64, Bytes)| *offset < end && write.offset < offset + bytes.len() as u64;
+            if write.dropped && !writes.iter().any(over) {
+                self.unsynced.push(write);
+            } else {
+                self.store(write.offset, &write.bytes);
+            }
+        }
+    }
+
+    /// What a power loss leaves.
+    fn settle(&mut self, fate: &mut impl FnMut(Doubt) -> Fate, aftermath: &mut Aftermath) {
+        let mut lost_earlier = false;
+        for write in std::mem::take(&mut self.unsynced) {
+            let doubt = Doubt { nth: write.nth, life: write.life, file: self.id, offset: write.offset };
+            match fate(doubt) {
+                Fate::Lost => {
+                    aftermath.lost += 1;
+                    lost_earlier = true;
+                }
+                Fate::Kept => {
+                    aftermath.reordered |= lost_earlier;
+                    aftermath.kept += 1;
+                    self.store(write.offset, &write.bytes);
+                }
+                Fate::Torn(bits) => {
+                    aftermath.torn += 1;
+                    self.tear(write.offset, &write.bytes, bits);
+                }
+            }
+        }
+        let (nth, life) = match self.entry {
+            Entry::Durable => return,
+            Entry::Fresh { nth, life } | Entry::Gone { nth, life } => (nth, life),
+        };
+        let fate = fate(Doubt { nth, life, file: self.id, offset: u64::MAX });
+        match self.entry {
+            Entry::Fresh { .. } => match fate {
+                Fate::Lost => {
+                    aftermath.entries += 1;
+                    return;
+                }
+                // The name is there and the length is not: sizes are synced with the content or not at all.
+                Fate::Torn(bits) => self.cut(bits % (self.size + 1)),
+                Fate::Kept => {}
+            },
+            _ if fate == Fate::Lost => aftermath.entries += 1,
+            _ => return,
+        }
+        self.entry = Entry::Durable;
+    }
+
+    /// Part of a write: a prefix of its bytes, or any set of its sectors.
+    fn tear(&mut self, offset: u64, bytes: &[u8], bits: u64) {
+        if bits & 1 == 0 {
+            let length = (bits >> 1) % (bytes.len() as u64 + 1);
+            return self.store(offset, &bytes[..length as usize]);
+        }
+        let end = offset + bytes.len() as u64;
+        let mut at = offset;
+        let mut place = 1;
+        while at < end {
+            let next = ((at / SECTOR + 1) * SECTOR).min(end);
+            if bits >> (place % 63 + 1) & 1 == 1 {
+                self.store(at, &bytes[(at - offset) as usize..(next - offset) as usize]);
+            }
+            (at, place) = (next, place + 1);
+        }
+    }
+
+    fn cut(&mut self, size: u64) {
+        self.size = size;
+        self.image.truncate(size as usize);
+    }
+
+    /// Makes bytes durable. What lies beyond the end makes the file longer, as a pwrite does.
+    fn store(&mut self, offset: u64, bytes: &[u8]) {
+        let (start, end) = (offset as usize, offset as usize + bytes.len());
+        if self.image.len() < end {
+            self.image.resize(end, 0);
+        }
+        self.image[start..end].copy_from_slice(bytes);
+        self.size = self.size.max(end as u64);
+        if !self.unreadable.is_empty() {
+            let (first, last) = (offset / SECTOR, (offset + bytes.len() as u64) / SECTOR);
+            self.unreadable.retain(|sector| !(first..=last).contains(sector));
+        }
+    }
+
+    fn stored(&self, offset: u64, length: usize) -> Vec<u8> {
+        let end = (offset + length as u64).min(self.size);
+        let mut bytes = vec![0; end.saturating_sub(offset) as usize];
+        let have = self.image.get(offset as usize..).unwrap_or_default();
+        let common = have.len().min(bytes.len());
+        bytes[..common].copy_from_slice(&have[..common]);
+        bytes
+    }
+
+    /// What a reader sees as the length.
+    fn length(&self) -> u64 {
+        self.unsynced.iter().map(|write| write.offset + write.bytes.len() as u64).fold(self.size, u64::max)
+    }
+
+    fn read(&self, offset: u64, length: usize) -> Result<Vec<u8>, DiskError> {
+        let end = (offset + length as u64).min(self.length());
+        let sectors = offset / SECTOR..end.div_ceil(SECTOR);
+        if self.unreadable.iter().any(|sector| sectors.contains(sector)) {
+            return Err(DiskError::Io);
+        }
+        let mut bytes = self.stored(offset, length);
+        bytes.resize(end.saturating_sub(offset) as usize, 0);
+        for write in &self.unsynced {
+            let (from, to) = (write.offset.max(offset), (write.offset + write.bytes.len() as u64).min(end));
+            if from < to {
+                let source = &write.bytes[(from - write.offset) as usize..(to - write.offset) as usize];
+                bytes[(from - offset) as usize..(to - offset) as usize].copy_from_slice(source);
+            }
+        }
+        Ok(bytes)
+    }
+}
+
+impl ReadDisk for SimDisk {
+    fn files(&mut self) -> Result<Vec<(FileId, u64)>, DiskError> {
+        let visible = self.files.iter().filter(|file| !matches!(file.entry, Entry::Gone { .. }));
+        Ok(visible.map(|file| (file.id, file.length())).collect())
+    }
+
+    fn read(&mut self, file: FileId, offset: u64, length: usize) -> Result<Vec<u8>, DiskError> {
+        match self.files.iter().find(|candidate| candidate.id == file) {
+            Some(found) if !matches!(found.entry, Entry::Gone { .. }) => found.read(offset, length),
+            _ => Err(DiskError::Io),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

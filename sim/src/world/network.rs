@@ -1,0 +1,478 @@
+//! The simulated network: when, how often and whether a message arrives.
+//!
+//! It moves no message itself; it says at which instants one is to be delivered. Every decision is keyed by what the
+//! message is about (link, kind, view, index, and how many like it went before), so that leaving out one message changes
+//! nothing for the others. Messages of one link arrive in the order sent, like on a stream, except those that chance
+//! delays out of turn or repeats. A message that was sent arrives even if its sender has died since, and at whatever life
+//! of the receiver is there.
+//!
+//! Blocks (partitions, isolations, cuts) overlap freely and end one by one; what is sent on a blocked link is lost.
+
+use crate::{
+    choice::{Chooser, Stream},
+    outcome::{Counter, Counters},
+    scenario::{Action, End, Links, MessageFate, MessageKind, Override, Scenario, event::Subject},
+};
+use ios_core::{
+    ids::{Index, NodeId, View},
+    time::{Span, Time},
+};
+
+/// The most messages under way on one link; a sender's buffer is not larger, so what exceeds it is lost.
+pub const LINK_MAX: u16 = 4096;
+
+/// Counters that tell messages apart that agree in everything else. A collision only couples two decisions.
+const ATTEMPTS: usize = 1 << 12;
+
+/// What decisions about a message are keyed by, and what an override matches.
+#[derive(Clone, Copy, Debug)]
+pub struct Letter {
+    /// Kind, view, index.
+    pub subject: Subject,
+    /// Whatever else tells it apart: a heartbeat's round, a request's number.
+    pub number: u64,
+}
+
+/// The instants at which a message arrives: not at all, once, or several times.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Arrivals {
+    times: [Option<Time>; 3],
+}
+
+impl Arrivals {
+    /// In no particular order.
+    pub fn iter(self) -> impl Iterator<Item = Time> {
+        self.times.into_iter().flatten()
+    }
+}
+
+/// Names a block that may end before the others.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct BlockId(u32);
+
+#[derive(Debug)]
+struct Block {
+    id: BlockId,
+    /// Indices of the links it blocks.
+    links: Vec<u16>,
+}
+
+#[derive(Clone, Copy, Default, Debug)]
+struct Link {
+    /// The last arrival in order.
+    last: Time,
+    under_way: u16,
+    blocks: u16,
+    /// Works without fault from the liveness phase on.
+    healed: bool,
+}
+
+/// An override of messages, with how many have matched.
+#[derive(Debug)]
+struct Rule {
+    /// Its place in the scenario.
+    place: usize,
+    from: Option<u8>,
+    to: Option<u8>,
+    kind: Option<MessageKind>,
+    view: Option<View>,
+    index: Option<Index>,
+    nth: Option<u32>,
+    fate: MessageFate,
+    seen: u32,
+}
+
+/// All links of a cluster. Ends are numbered: members first, then clients.
+#[derive(Debug)]
+pub struct Network {
+    choose: Chooser,
+    nodes: u8,
+    ends: u8,
+    members: Links,
+    clients: Links,
+    links: Vec<Link>,
+    slow: Vec<Span>,
+    blocks: Vec<Block>,
+    blocks_made: u32,
+    rules: Vec<Rule>,
+    attempts: Vec<u16>,
+}
+
+impl Default for Network {
+    fn default() -> Self {
+        Self {
+            choose: Chooser::new(0),
+            nodes: 0,
+            ends: 0,
+            members: Links::default(),
+            clients: Links::default(),
+            links: Vec::new(),
+            slow: Vec::new(),
+            blocks: Vec::new(),
+            blocks_made: 0,
+            rules: Vec::new(),
+            attempts: vec![0; ATTEMPTS],
+        }
+    }
+}
+
+impl Network {
+    /// Makes it anew for a run, keeping its memory.
+    pub fn reset(&mut self, scenario: &Scenario) {
+        self.choose = Chooser::new(scenario.seed);
+        self.nodes = scenario.cluster.nodes;
+        self.ends = scenario.cluster.nodes + scenario.cluster.clients;
+        self.members = scenario.network.clone();
+        self.clients = scenario.client_network.clone();
+        self.links.clear();
+        self.links.resize(usize::from(self.ends) * usize::from(self.ends), Link::default());
+        self.slow.clear();
+        self.slow.resize(usize::from(self.nodes), Span::ZERO);
+        self.blocks.clear();
+        self.blocks_made = 0;
+        self.attempts.fill(0);
+        self.rules.clear();
+        for (place, directive) in scenario.overrides.iter().enumerate() {
+            if let Override::Message { from, to, kind, view, index, nth, fate } = directive {
+                self.rules.push(Rule {
+                    place,
+                    from: from.map(|end| self.number(end)),
+                    to: to.map(|end| self.number(end)),
+                    kind: *kind,
+                    view: *view,
+                    index: index.map(Index),
+                    nth: *nth,
+                    fate: *fate,
+                    seen: 0,
+                });
+            }
+        }
+    }
+
+    /// The number of an end.
+    pub fn number(&self, end: End) -> u8 {
+        match end {
+            End::Node(node) => node.0,
+            End::Client(client) => self.nodes + client,
+        }
+    }
+
+    /// Decides about one message. `used` notes which overrides decided something.
+    pub fn send(
+        &mut self,
+        now: Time,
+        (from, to): (u8, u8),
+        letter: Letter,
+        counters: &mut Counters,
+        used: &mut [bool],
+    ) -> Arrivals {
+        let place = self.place(from, to);
+        let fate = self.rule(from, to, letter.subject, used);
+        let link = self.links[place];
+        if link.blocks > 0 && !link.healed {
+            counters.count(Counter::MessagesCutOff);
+            return Arrivals::default();
+        }
+        let key = self.key(place, letter);
+        let arrivals = self.arrivals(now, (from, to), key, fate, counters);
+        self.links[place].under_way += arrivals.iter().count() as u16;
+        arrivals
+    }
+
+    /// A message has left the network; `false` if its link was overfull when it was sent, so that it never arrived.
+    pub fn arrived(&mut self, from: u8, to: u8) {
+        let place = self.place(from, to);
+        self.links[place].under_way -= 1;
+    }
+
+    /// How long news of a link (a reset, a connection) takes from one end to another; without loss or order.
+    pub fn notice(&self, from: u8, to: u8, number: u64) -> Span {
+        let family = self.family(from, to);
+        self.choose.span(family.delay, Stream::Delay, &[u64::from(from), u64::from(to), u64::MAX, number])
+    }
+
+    /// Whether what `from` sends to `to` is lost at present.
+    pub fn is_blocked(&self, from: u8, to: u8) -> bool {
+        let link = &self.links[self.place(from, to)];
+        link.blocks > 0 && !link.healed
+    }
+
+    /// Begins the block that a partition, isolation or cut describes; `node` is what its target came to.
+    pub fn block(&mut self, action: &Action, node: Option<NodeId>) -> BlockId {
+        let mut links = Vec::new();
+        let mut add = |network: &Network, from: u8, to: u8| {
+            if from != to {
+                links.push(network.place(from, to) as u16);
+            }
+        };
+        match action {
+            Action::Partition { groups, oneway, .. } => {
+                for (place, group) in groups.iter().enumerate() {
+                    for (from, to) in
+                        groups[place + 1..].iter().flatten().flat_map(|to| group.iter().map(move |from| (from, to)))
+                    {
+                        let (from, to) = (self.number(*from), self.number(*to));
+                        add(self, from, to);
+                        if !oneway {
+                            add(self, to, from);
+                        }
+                    }
+                }
+            }
+            Action::Cut { from, to, .. } => add(self, self.number(*from), self.number(*to)),
+            Action::Isolate { .. } => {
+                let node = node.expect("an isolation has a target").0;
+                for end in 0..self.ends {
+                    add(self, node, end);
+                    add(self, end, node);
+                }
+            }
+            other => unreachable!("{other:?} blocks no link"),
+        }
+        let id = BlockId(self.blocks_made);
+        self.blocks_made += 1;
+        for link in &links {
+            self.links[usize::from(*link)].blocks += 1;
+        }
+        self.blocks.push(Block { id, links });
+        id
+    }
+
+    /// Ends one block, if it has not ended yet.
+    pub fn unblock(&mut self, id: BlockId) {
+        if let Some(place) = self.blocks.iter().position(|block| block.id == id) {
+            for link in self.blocks.remove(place).links {
+                self.links[usize::from(link)].blocks -= 1;
+            }
+        }
+    }
+
+    /// Ends all blocks.
+    pub fn heal(&mut self) {
+        self.blocks.clear();
+        self.links.iter_mut().for_each(|link| link.blocks = 0);
+    }
+
+    /// Every message from and to a node takes this much longer.
+    pub fn slow_down(&mut self, node: NodeId, by: Span) {
+        self.slow[usize::from(node.0)] = by;
+    }
+
+    /// From now on the links among `nodes` and between them and all clients work without fault.
+    pub fn heal_for_ever(&mut self, nodes: impl Fn(u8) -> bool) {
+        for from in 0..self.ends {
+            for to in 0..self.ends {
+                let member = |end: u8| end < self.nodes;
+                let sound = |end: u8| !member(end) || nodes(end);
+                let place = self.place(from, to);
+                self.links[place].healed = sound(from) && sound(to);
+            }
+        }
+        for node in (0..self.nodes).filter(|node| nodes(*node)) {
+            self.slow[usize::from(node)] = Span::ZERO;
+        }
+        self.rules.clear();
+    }
+
+    fn place(&self, from: u8, to: u8) -> usize {
+        usize::from(from) * usize::from(self.ends) + usize::from(to)
+    }
+
+    fn family(&self, from: u8, to: u8) -> &Links {
+        if from < self.nodes && to < self.nodes { &self.members } else { &self.clients }
+    }
+
+    /// The first override that matches decides.
+    fn rule(&mut self, from: u8, to: u8, subject: Subject, used: &mut [bool]) -> Option<MessageFate> {
+        let mut fate = None;
+        for rule in &mut self.rules {
+            let matches = rule.from.is_none_or(|end| end == from)
+                && rule.to.is_none_or(|end| end == to)
+                && rule.kind.is_none_or(|kind| kind == subject.kind)
+                && (rule.view.is_none() || rule.view == subject.view)
+                && (rule.index.is_none() || rule.index == subject.index);
+            if matches {
+                rule.seen += 1;
+                if fate.is_none() && rule.nth.is_none_or(|nth| nth == rule.seen) {
+                    used[rule.place] = true;
+                    fate = Some(rule.fate);
+                }
+            }
+        }
+        fate
+    }
+
+    /// One word that stands for everything a decision about this message depends on.
+    fn key(&mut self, link: usize, letter: Letter) -> u64 {
+        let view = letter.subject.view.map_or(0, |view| view.round << 8 | u64::from(view.node.0));
+        let index = letter.subject.index.map_or(0, |index| index.0);
+        let like =
+            self.choose.u64(Stream::Order, &[link as u64, letter.subject.kind as u64, view, index, letter.number]);
+        let attempt = &mut self.attempts[like as usize % ATTEMPTS];
+        *attempt = attempt.wrapping_add(1);
+        like.wrapping_add(u64::from(*attempt))
+    }
+
+    fn arrivals(
+        &mut self,
+        now: Time,
+        (from, to): (u8, u8),
+        key: u64,
+        fate: Option<MessageFate>,
+        counters: &mut Counters,
+    ) -> Arrivals {
+        let (place, choose) = (self.place(from, to), self.choose);
+        let link = self.links[place];
+        let slow = self.extra(from) + self.extra(to);
+        let family = self.family(from, to);
+        let sound = link.healed;
+        let chance = |chance: u32, stream| !sound && choose.chance(chance, stream, &[key]);
+        let mut arrivals = Arrivals::default();
+        let lost = fate == Some(MessageFate::Drop) || fate.is_none() && chance(family.drop, Stream::Drop);
+        if lost || link.under_way >= LINK_MAX {
+            counters.count(Counter::MessagesDropped);
+            return arrivals;
+        }
+        let delay = choose.span(family.delay, Stream::Delay, &[key]) + slow;
+        let mut in_order = true;
+        let first = match fate {
+            Some(MessageFate::Delay(exactly)) => {
+                in_order = false;
+                now + exactly
+            }
+            _ if chance(family.reorder, Stream::Reorder) => {
+                in_order = false;
+                counters.count(Counter::MessagesReordered);
+                let more = choose.between(1, family.delay.1.times(10).0.max(1), Stream::Reorder, &[key, 1]);
+                now + delay + Span(more)
+            }
+            _ => link.last.max(now + delay),
+        };
+        arrivals.times[0] = Some(first);
+        if let Some(MessageFate::Duplicate(after)) = fate {
+            counters.count(Counter::MessagesDuplicated);
+            arrivals.times[1] = Some(now + after);
+        } else if chance(family.duplicate, Stream::Duplicate) {
+            counters.count(Counter::MessagesDuplicated);
+            arrivals.times[1] = Some(now + choose.span(family.delay, Stream::Duplicate, &[key, 1]) + slow);
+        }
+        if chance(family.late, Stream::Late) {
+            counters.count(Counter::MessagesLate);
+            arrivals.times[2] = Some(now + choose.span(family.late_by, Stream::Late, &[key, 1]));
+        }
+        if in_order {
+            self.links[place].last = first;
+        }
+        arrivals
+    }
+
+    fn extra(&self, end: u8) -> Span {
+        self.slow.get(usize::from(end)).copied().unwrap_or(Span::ZERO)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scenario() -> Scenario {
+        let mut scenario = Scenario { seed: 7, ..Scenario::default() };
+        scenario.cluster.nodes = 3;
+        scenario.cluster.clients = 1;
+        scenario
+    }
+
+    fn network(scenario: &Scenario) -> Network {
+        let mut network = Network::default();
+        network.reset(scenario);
+        network
+    }
+
+    fn letter(index: u64) -> Letter {
+        let view = Some(View { round: 1, node: NodeId(0) });
+        Letter { subject: Subject { kind: MessageKind::Accept, view, index: Some(Index(index)) }, number: 0 }
+    }
+
+    fn send(network: &mut Network, now: u64, link: (u8, u8), index: u64) -> Vec<Time> {
+        network.send(Time(now), link, letter(index), &mut Counters::default(), &mut []).iter().collect()
+    }
+
+    #[test]
+    fn a_decision_depends_on_the_message_and_not_on_what_else_was_sent() {
+        let mut scenario = scenario();
+        scenario.network.drop = 300_000;
+        scenario.network.duplicate = 300_000;
+        scenario.network.reorder = 1_000_000;
+        let (mut one, mut two) = (network(&scenario), network(&scenario));
+        let all: Vec<_> = (0..50).map(|index| send(&mut one, 0, (0, 1), index)).collect();
+        for index in (0..50).step_by(2) {
+            send(&mut two, 0, (2, 1), index);
+            assert_eq!(send(&mut two, 0, (0, 1), index), all[index as usize], "message {index}");
+        }
+        assert!(all.iter().any(Vec::is_empty) && all.iter().any(|times| times.len() == 2));
+        let again: Vec<_> = (0..50).map(|index| send(&mut one, 0, (0, 1), index)).collect();
+        assert_ne!(all, again, "a second attempt is decided anew");
+    }
+
+    #[test]
+    fn a_link_keeps_its_order_unless_chance_says_otherwise() {
+        let mut network = network(&scenario());
+        let times: Vec<_> = (0..100).flat_map(|index| send(&mut network, index, (0, 1), index)).collect();
+        assert!(times.is_sorted() && times.len() == 100);
+    }
+
+    #[test]
+    fn blocks_overlap_and_each_ends_by_itself() {
+        let mut network = network(&scenario());
+        let ends = |ends: &[u8]| ends.iter().map(|end| End::Node(NodeId(*end))).collect::<Vec<_>>();
+        let oneway = Action::Partition { groups: vec![ends(&[0]), ends(&[1, 2])], oneway: true, back: None };
+        let first = network.block(&oneway, None);
+        assert_eq!(
+            (network.is_blocked(0, 2), network.is_blocked(2, 0), network.is_blocked(1, 2)),
+            (true, false, false)
+        );
+        let isolate = Action::Isolate { node: crate::scenario::Target::It, back: None };
+        let second = network.block(&isolate, Some(NodeId(2)));
+        network.unblock(first);
+        assert_eq!((network.is_blocked(0, 1), network.is_blocked(0, 2)), (false, true));
+        assert!(network.is_blocked(3, 2), "the client as well");
+        assert!(send(&mut network, 0, (0, 2), 1).is_empty());
+        network.heal_for_ever(|node| node != 1);
+        assert!(!network.is_blocked(0, 2));
+        network.unblock(second);
+        assert_eq!(send(&mut network, 0, (0, 1), 1).len(), 1);
+    }
+
+    #[test]
+    fn the_first_matching_override_decides_and_counts_its_matches() {
+        let mut scenario = scenario();
+        let rule = |nth, fate| Override::Message {
+            from: Some(End::Node(NodeId(0))),
+            to: None,
+            kind: Some(MessageKind::Accept),
+            view: None,
+            index: None,
+            nth,
+            fate,
+        };
+        scenario.overrides =
+            vec![rule(Some(2), MessageFate::Drop), rule(None, MessageFate::Duplicate(Span::millis(500)))];
+        let mut network = network(&scenario);
+        let mut used = [false; 2];
+        let mut counters = Counters::default();
+        let mut count = |link| network.send(Time(0), link, letter(1), &mut counters, &mut used).iter().count();
+        assert_eq!((count((0, 1)), count((0, 2)), count((1, 2))), (2, 0, 1));
+        assert_eq!(used, [true, true]);
+    }
+
+    #[test]
+    fn a_link_holds_so_many_messages_and_no_more() {
+        let mut network = network(&scenario());
+        for index in 0..u64::from(LINK_MAX) {
+            assert_eq!(send(&mut network, 0, (0, 1), index).len(), 1);
+        }
+        assert!(send(&mut network, 0, (0, 1), 9).is_empty());
+        network.arrived(0, 1);
+        assert_eq!(send(&mut network, 0, (0, 1), 9).len(), 1);
+    }
+}
