@@ -2,6 +2,7 @@
 
 pub mod choice;
 pub mod ghost;
+pub mod history;
 pub mod oracle;
 pub mod outcome;
 pub mod scenario;
