@@ -1,1 +1,30 @@
-//! Bodies of the fuzz targets.
+//! What must hold for *any* bytes that reach the system from outside, one body a door.
+//!
+//! | target | door | promise |
+//! | --- | --- | --- |
+//! | `peer_frame` | a peer link | never panics; however the bytes are cut, the same messages and the same error; what decodes encodes to what decodes to it |
+//! | `client_frame` | a client's link, both ways | the same |
+//!
+//! A body panics when a promise is broken and returns otherwise. The same bodies run under `cargo fuzz`
+//! (`fuzz_targets/`, see the README here), which searches for new paths, and on the stable toolchain in
+//! `tests/replay.rs`, which goes over the committed corpora and a fixed number of [`mutation`]s of them.
+
+pub mod frame;
+pub mod mutation;
+
+/// A door to the system, with valid examples of what comes through it.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    /// Names the `cargo fuzz` target and the folder of its corpus.
+    pub name: &'static str,
+    /// What must not panic.
+    pub body: fn(&[u8]),
+    /// Valid inputs by name: the seeds of the corpus. The same on every call.
+    pub samples: fn() -> Vec<(&'static str, Vec<u8>)>,
+}
+
+/// All doors.
+pub const TARGETS: [Target; 2] = [
+    Target { name: "peer_frame", body: frame::peer_frame, samples: frame::peer_samples },
+    Target { name: "client_frame", body: frame::client_frame, samples: frame::client_samples },
+];
