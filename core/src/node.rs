@@ -1,16 +1,35 @@
 //! The node: takes one input, passes it down, collects what is to be done.
+//!
+//! ```text
+//!   Input ─┬─ Peer, Link ──> replica ──> journal ──> Output::Disk
+//!          ├─ Client ──────> replica (after the machine's check)
+//!          ├─ Disk ────────> journal
+//!          └─ Wake ────────> timers, then the end of the driver's turn: assign, confirm reads, start a disk round
+//!
+//!   after each of them: what has become durable takes effect; what is committed is executed in order, and answered
+//! ```
 
 use crate::{
+    batch::Command,
     configuration::Configuration,
-    ids::{Index, NodeId},
-    interface::{Input, Output, ReadDisk, Timer},
-    journal::JournalError,
+    ids::{ConnectionId, Index, NodeId},
+    interface::{CloseReason, Fault, Ignored, Input, Note, Output, ReadDisk, Timer},
+    journal::{Journal, JournalError, Recovered},
+    message::{ClientRequest, ClientResponse, Refusal, RequestKey, Status},
     options::{BadOption, Options},
-    service::Service,
+    replica::{
+        Replica,
+        assignment::Waiter,
+        reads::Read,
+        turn::Turn,
+    },
+    service::{Access, Answer, Machine, Service},
     time::Time,
 };
-use alloc::vec::Vec;
+use alloc::{boxed::Box, collections::BTreeSet, string::ToString, vec::Vec};
+use bytes::Bytes;
 use core::fmt;
+use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 
 /// Everything a node is told before it opens.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -49,34 +68,315 @@ impl core::error::Error for OpenError {}
 /// One replica with its journal, sessions and service, as a value.
 #[derive(Clone, Debug)]
 pub struct Node<S> {
-    service: S,
+    config: Config,
+    phase: Phase,
+    /// The latest time heard of; a driver's clock that goes back is not followed.
+    now: Time,
+    rng: ChaCha8Rng,
+    journal: Journal,
+    replica: Replica,
+    machine: Machine<S>,
+    /// Everything up to here is executed.
+    applied: Index,
+    /// What the disk held, to be reported with the first outputs.
+    opened: Option<Note>,
+    connections: BTreeSet<ConnectionId>,
+    /// Reused by every batch.
+    answers: Vec<Answer>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Phase {
+    /// The journal makes this life durable; nothing is said before.
+    Opening,
+    Running,
+    /// Waiting for the disk, to stop in good order.
+    Stopping,
+    Stopped,
 }
 
 impl<S: Service> Node<S> {
     /// Opens a node from what its disk holds. Nothing is written yet: the first [`Node::step`] begins with that.
     pub fn open(config: Config, service: S, seed: u64, now: Time, disk: &mut dyn ReadDisk) -> Result<Self, OpenError> {
-        todo!()
+        config.options.check().map_err(OpenError::Option)?;
+        if !config.configuration.members().contains(&config.node) {
+            return Err(OpenError::NotAMember(config.node));
+        }
+        let genesis = config.configuration.genesis_hash();
+        let (journal, recovered) =
+            Journal::open(config.node, genesis, config.options.journal.clone(), now, disk).map_err(OpenError::Journal)?;
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let opened = Some(opened_note(&recovered));
+        let replica = Replica::new(&config, recovered, journal.ticket(), now, &mut rng);
+        let machine = Machine::new(service, config.configuration.session_ttl());
+        Ok(Self {
+            config,
+            phase: Phase::Opening,
+            now,
+            rng,
+            journal,
+            replica,
+            machine,
+            applied: Index::ZERO,
+            opened,
+            connections: BTreeSet::new(),
+            answers: Vec::new(),
+        })
     }
 
     /// Advances by exactly one input, appending what is to be done to `out`. Never blocks, never fails, and never panics
     /// on what others sent.
     pub fn step(&mut self, now: Time, input: Input, out: &mut Vec<Output>) {
-        todo!()
+        self.now = self.now.max(now);
+        if self.phase == Phase::Stopped {
+            return out.push(Output::Note(Note::Ignored(Ignored::NotRunning)));
+        }
+        if let Some(note) = self.opened.take() {
+            out.push(Output::Note(note));
+        }
+        match input {
+            Input::Peer { from, message } if self.phase == Phase::Running => {
+                self.with_turn(out, |replica, turn| replica.receive(turn, from, message));
+            }
+            Input::Peer { .. } => out.push(Output::Note(Note::Ignored(Ignored::NotRunning))),
+            Input::Link { peer, up } => self.link(out, peer, up),
+            Input::Client { connection, request } => self.client(out, connection, request),
+            Input::Gone { connection } => {
+                self.connections.remove(&connection);
+                self.replica.forget(connection);
+            }
+            Input::Disk { op, result } => match self.journal.complete(self.now, op, result, out) {
+                Ok(true) => {}
+                Ok(false) => out.push(Output::Note(Note::Ignored(Ignored::UnknownOp))),
+                Err(fault) => return self.stop(out, Output::Fence(fault)),
+            },
+            Input::Wake => self.wake(out),
+            Input::Shutdown => self.shut_down(out),
+        }
+        self.settle(out);
     }
 
     /// When to feed [`Input::Wake`], and which timer asks for it. `Timer::Turn` is due as soon as the driver has fed what
     /// else is ready: the end of its turn.
     pub fn deadline(&self) -> Option<(Time, Timer)> {
-        todo!()
+        let next_expiry = self.machine.next_expiry();
+        if self.phase == Phase::Stopped {
+            return None;
+        }
+        let running = self.phase == Phase::Running;
+        if self.opened.is_some()
+            || self.journal.wants_flush()
+            || running && self.replica.wants_turn(self.now, next_expiry)
+        {
+            return Some((self.now, Timer::Turn));
+        }
+        let seal = self.journal.deadline().map(|time| (time, Timer::Seal));
+        let replica = running.then(|| self.replica.deadline(next_expiry));
+        seal.into_iter().chain(replica).min()
     }
 
     /// Everything up to here has been executed.
     pub fn applied(&self) -> Index {
-        todo!()
+        self.applied
     }
 
     /// The replicated service, for reading.
     pub fn service(&self) -> &S {
-        &self.service
+        self.machine.service()
+    }
+
+    /// How this node is.
+    pub fn status(&self) -> Status {
+        let role = match self.phase {
+            Phase::Opening => "opening",
+            Phase::Running => self.replica.role_name(),
+            Phase::Stopping | Phase::Stopped => "stopping",
+        };
+        Status {
+            node: self.config.node,
+            incarnation: self.replica.incarnation(),
+            cluster: self.replica.cluster(),
+            role: role.to_string(),
+            view: self.replica.promised(),
+            leader: self.replica.leader(),
+            members: self.config.configuration.members().to_vec(),
+            reachable: self.replica.reachable().iter().collect(),
+            floor: self.replica.log().floor(),
+            applied: self.applied,
+            last: self.replica.log().last(),
+            revision: self.machine.revision(),
+            state_hash: self.machine.state_hash(),
+            sessions: self.machine.sessions() as u64,
+            log_time: self.machine.log_time(),
+            unknown: self.replica.log().unknown_count(),
+            hollow: self.replica.is_hollow(),
+        }
+    }
+
+    // ---- Inputs.
+
+    fn link(&mut self, out: &mut Vec<Output>, peer: NodeId, up: bool) {
+        let speaks = self.phase == Phase::Running;
+        self.with_turn(out, |replica, turn| replica.link(turn, peer, up, speaks));
+    }
+
+    fn wake(&mut self, out: &mut Vec<Output>) {
+        self.journal.wake(self.now, out);
+        if self.phase == Phase::Running {
+            self.with_turn(out, |replica, turn| replica.wake(turn));
+            self.settle(out);
+        }
+        if self.phase == Phase::Running {
+            let next_expiry = self.machine.next_expiry();
+            self.with_turn(out, |replica, turn| replica.end_turn(turn, next_expiry));
+        }
+        self.journal.flush(self.now, out);
+    }
+
+    fn shut_down(&mut self, out: &mut Vec<Output>) {
+        if self.phase == Phase::Running {
+            self.with_turn(out, Replica::shut_down);
+        }
+        let why = CloseReason::Stopping;
+        out.extend(self.connections.iter().map(|connection| Output::Close { connection: *connection, why }));
+        self.phase = Phase::Stopping;
+    }
+
+    fn client(&mut self, out: &mut Vec<Output>, connection: ConnectionId, request: ClientRequest) {
+        self.connections.insert(connection);
+        let reply = |out: &mut Vec<Output>, response| out.push(Output::Reply { connection, response });
+        let (request, access, work) = match request {
+            ClientRequest::Hello { tag } => {
+                let (node, leader) = (self.config.node, self.replica.leader());
+                return reply(out, ClientResponse::Welcome { tag, node, leader });
+            }
+            ClientRequest::Status { tag } => {
+                return reply(out, ClientResponse::Status { tag, status: Box::new(self.status()) });
+            }
+            ClientRequest::Register { tag } => (RequestKey::Tag(tag), None, Work::Command(Command::Register)),
+            ClientRequest::KeepAlive { tag, session } => {
+                (RequestKey::Tag(tag), None, Work::Command(Command::KeepAlive { session }))
+            }
+            ClientRequest::Close { tag, session } => {
+                (RequestKey::Tag(tag), None, Work::Command(Command::Close { session }))
+            }
+            ClientRequest::Write { session, sequence, acked, payload } => {
+                let command = Command::Request { session, sequence, acked, payload: payload.clone() };
+                (RequestKey::Write(session, sequence), Some((Access::Write, payload)), Work::Command(command))
+            }
+            ClientRequest::Read { tag, payload } => {
+                (RequestKey::Tag(tag), Some((Access::Read, payload.clone())), Work::Read { tag, payload })
+            }
+        };
+        let objection = match access {
+            _ if self.phase != Phase::Running => Some(Refusal::NotReady),
+            Some((access, payload)) => self.machine.check(access, &payload).err(),
+            None => None,
+        };
+        if let Some(refusal) = objection {
+            return reply(out, ClientResponse::Refused { request, refusal });
+        }
+        self.with_turn(out, |replica, turn| match work {
+            Work::Command(command) => replica.submit(turn, Waiter { connection, request }, command),
+            Work::Read { tag, payload } => replica.read(turn, Read { connection, tag, payload }),
+        });
+    }
+
+    // ---- What follows from any input.
+
+    /// Goes on until nothing more follows: effects of what is durable, execution of what is committed, confirmed reads.
+    fn settle(&mut self, out: &mut Vec<Output>) {
+        if self.phase == Phase::Stopped {
+            return;
+        }
+        if self.phase == Phase::Opening && self.journal.ready() {
+            self.phase = Phase::Running;
+            self.with_turn(out, Replica::start);
+        }
+        self.with_turn(out, Replica::release);
+        loop {
+            self.execute(out);
+            if !self.replica.wants_opening() {
+                break;
+            }
+            let log_time = self.machine.log_time();
+            self.with_turn(out, |replica, turn| replica.open_window(turn, log_time));
+        }
+        self.answer_reads(out);
+        if let Some(fault) = self.replica.take_fault() {
+            return self.stop(out, Output::Fence(fault));
+        }
+        if self.phase == Phase::Stopping && self.replica.is_settled() && !self.journal.wants_flush() {
+            self.stop(out, Output::Stopped);
+        }
+    }
+
+    /// Executes what is committed, in order, and answers whoever waits here.
+    fn execute(&mut self, out: &mut Vec<Output>) {
+        while self.applied < self.replica.log().floor() {
+            let index = self.applied.next();
+            let batch = self.replica.log().committed(index).expect("everything up to the floor is here").clone();
+            let mut answers = core::mem::take(&mut self.answers);
+            self.machine.apply(index, &batch, out, &mut answers);
+            self.applied = index;
+            let (digest, log_time, state_hash) = (batch.digest(), self.machine.log_time(), self.machine.state_hash());
+            out.push(Output::Note(Note::Applied { index, digest, log_time, state_hash }));
+            let waiters = self.with_turn(out, |replica, turn| replica.take_waiters(turn, index, digest));
+            assert!(waiters.is_empty() || waiters.len() == answers.len(), "one answer per command");
+            for (waiter, answer) in waiters.into_iter().zip(answers.drain(..)) {
+                let response = respond(waiter.request, answer);
+                out.push(Output::Reply { connection: waiter.connection, response });
+            }
+            answers.clear();
+            self.answers = answers;
+        }
+    }
+
+    fn answer_reads(&mut self, out: &mut Vec<Output>) {
+        for Read { connection, tag, payload } in self.replica.take_confirmed() {
+            let mut reply = Vec::new();
+            self.machine.query(&payload, &mut reply);
+            let revision = self.machine.revision();
+            let response = ClientResponse::Read { tag, revision, payload: Bytes::from(reply) };
+            out.push(Output::Reply { connection, response });
+        }
+    }
+
+    fn stop(&mut self, out: &mut Vec<Output>, last: Output) {
+        self.phase = Phase::Stopped;
+        out.push(last);
+    }
+
+    fn with_turn<R>(&mut self, out: &mut Vec<Output>, act: impl FnOnce(&mut Replica, &mut Turn) -> R) -> R {
+        let Self { now, rng, journal, replica, .. } = self;
+        act(replica, &mut Turn { now: *now, rng, journal, out })
+    }
+}
+
+enum Work {
+    Command(Command),
+    Read { tag: u64, payload: Bytes },
+}
+
+fn opened_note(recovered: &Recovered) -> Note {
+    Note::Opened {
+        incarnation: recovered.identity.incarnation,
+        promised: recovered.identity.promised,
+        unknown: recovered.entries.iter().filter(|entry| entry.unknown.is_some()).count() as u64,
+        loss: recovered.loss,
+    }
+}
+
+fn respond(request: RequestKey, answer: Answer) -> ClientResponse {
+    if let Some(refusal) = answer.refusal() {
+        return ClientResponse::Refused { request, refusal };
+    }
+    match (request, answer) {
+        (RequestKey::Write(session, sequence), Answer::Reply { revision, payload, .. }) => {
+            ClientResponse::Written { session, sequence, revision, payload }
+        }
+        (RequestKey::Tag(tag), Answer::Registered { session, ttl }) => ClientResponse::Registered { tag, session, ttl },
+        (RequestKey::Tag(tag), Answer::Done) => ClientResponse::Done { tag },
+        (request, answer) => unreachable!("{answer:?} does not answer {request:?}"),
     }
 }

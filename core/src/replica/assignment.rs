@@ -1,0 +1,276 @@
+//! From a client's request to its place in the log: queue, batches, window, log time; and back to the client.
+//!
+//! The leader gives each batch the next index, exactly once per (view, index), and only while the index is within the
+//! window: everything a window before it is known committed. Requests queue up during a driver's turn and while the
+//! window is full, so batches grow with the load and wait for nothing without it.
+//!
+//! # Log time
+//! Each client batch carries a stamp: the log time its leader found when its recovered range was applied, plus its own
+//! monotonic time since, in steps of at most [`STAMP_STEP_MAX`]. The leader counts from what it found, not from what an
+//! earlier leader may have stamped and lost, so time is not counted twice [H13]; and a leader that slept does not expire
+//! every session on waking, before clients had a chance to be heard. Log time may therefore lag real time, but outruns
+//! it only by the rate error of the clocks.
+
+use super::{Replica, Role, turn::Turn, window::Window};
+use crate::{
+    batch::{BatchBuilder, Command, REQUEST_OVERHEAD},
+    ids::{ConnectionId, Digest, Index, NodeId, View},
+    interface::{Note, Output},
+    message::{ClientResponse, Refusal, RequestKey},
+    options::Options,
+    time::{Span, Time},
+};
+use alloc::{
+    collections::{BTreeMap, VecDeque},
+    vec::Vec,
+};
+
+/// The longest step log time takes at once.
+pub const STAMP_STEP_MAX: Span = Span::secs(1);
+/// The shortest time between two ticks.
+const TICK_MIN: Span = Span::millis(1);
+
+/// What a leader knows beyond what every replica knows.
+#[derive(Clone, Debug)]
+pub(super) struct Leader {
+    pub(super) view: View,
+    /// The last index of the recovered range.
+    pub(super) recovered: Index,
+    /// Whether the recovered range is committed and applied, so that new batches may be assigned.
+    pub(super) opened: bool,
+    pub(super) window: Window,
+    /// Since when it leads.
+    pub(super) since: Time,
+    /// The last heartbeat sent.
+    pub(super) round: u64,
+    pub(super) heartbeat_at: Time,
+    pub(super) acks: BTreeMap<NodeId, Ack>,
+    /// Some replica needs everything up to here committed to be whole again.
+    fill_until: Index,
+    /// The last stamp given, and when.
+    stamped: (Time, Time),
+}
+
+/// The last acknowledgement of one follower.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Ack {
+    pub(super) round: u64,
+    pub(super) at: Time,
+}
+
+impl Leader {
+    pub(super) fn new(view: View, first: Index, recovered: Index, now: Time) -> Self {
+        Self {
+            view,
+            recovered,
+            opened: false,
+            window: Window::new(first),
+            since: now,
+            round: 0,
+            heartbeat_at: now,
+            acks: BTreeMap::new(),
+            fill_until: Index::ZERO,
+            stamped: (Time::ZERO, now),
+        }
+    }
+
+    pub(super) fn fill_until(&mut self, until: Option<Index>) {
+        self.fill_until = self.fill_until.max(until.unwrap_or(Index::ZERO));
+    }
+
+    /// Log time for a batch assigned now.
+    fn stamp(&mut self, now: Time) -> Time {
+        let (last, at) = self.stamped;
+        self.stamped = (last + now.since(at).min(STAMP_STEP_MAX), now);
+        self.stamped.0
+    }
+
+    /// When a tick is due, so that log time reaches `next_expiry`.
+    pub(super) fn tick_at(&self, next_expiry: Option<Time>) -> Option<Time> {
+        let (last, at) = self.stamped;
+        let missing = next_expiry.filter(|_| self.opened)?;
+        (last <= missing).then(|| at + missing.since(last).min(STAMP_STEP_MAX).max(TICK_MIN))
+    }
+}
+
+/// One queued command and who waits for it.
+#[derive(Clone, Debug)]
+struct Queued {
+    waiter: Waiter,
+    command: Command,
+}
+
+/// Who waits for the outcome of a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waiter {
+    /// On which connection.
+    pub connection: ConnectionId,
+    /// For which request.
+    pub request: RequestKey,
+}
+
+/// Requests on their way through this leader.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Assignments {
+    queue: VecDeque<Queued>,
+    /// When the first of the queue arrived.
+    since: Time,
+    /// Who waits for the batches assigned here, by index: waiters are in the order of the batch's commands.
+    waiting: VecDeque<(Index, Digest, Vec<Waiter>)>,
+}
+
+impl Assignments {
+    /// Refuses whoever waits: what is queued is not done, what is assigned may still take effect.
+    pub(super) fn refuse_all(&mut self, turn: &mut Turn, leader: Option<NodeId>) {
+        for queued in self.queue.drain(..) {
+            refuse(turn, queued.waiter, Refusal::NotLeader { leader });
+        }
+        for waiter in self.waiting.drain(..).flat_map(|(_, _, waiters)| waiters) {
+            refuse(turn, waiter, Refusal::Deposed { leader });
+        }
+    }
+
+    /// When the batch interval of the first queued request ends.
+    pub(super) fn batch_at(&self, options: &Options) -> Option<Time> {
+        let waits = !self.queue.is_empty() && options.batch_interval > Span::ZERO;
+        waits.then(|| self.since + options.batch_interval)
+    }
+
+    /// Whether the queue may be cut into a batch now.
+    fn is_ripe(&self, options: &Options, now: Time) -> bool {
+        !self.queue.is_empty()
+            && (self.queue.len() >= options.max_batch || now >= self.since + options.batch_interval)
+    }
+}
+
+fn refuse(turn: &mut Turn, waiter: Waiter, refusal: Refusal) {
+    let response = ClientResponse::Refused { request: waiter.request, refusal };
+    turn.out.push(Output::Reply { connection: waiter.connection, response });
+}
+
+impl Replica {
+    /// Queues a client's command, or refuses it at once.
+    pub fn submit(&mut self, turn: &mut Turn, waiter: Waiter, command: Command) {
+        if !matches!(self.role, Role::Leader(_)) {
+            let refusal = if self.is_running() { self.not_leader() } else { Refusal::NotReady };
+            return refuse(turn, waiter, refusal);
+        }
+        if self.assignments.queue.len() >= self.options.queue_max {
+            return refuse(turn, waiter, Refusal::Overloaded);
+        }
+        if self.assignments.queue.is_empty() {
+            self.assignments.since = turn.now;
+        }
+        self.assignments.queue.push_back(Queued { waiter, command });
+    }
+
+    /// Forgets what a connection that is gone still waits for, where that is cheap.
+    pub fn forget(&mut self, connection: ConnectionId) {
+        self.reads.forget(connection);
+    }
+
+    // ---- Assigning.
+
+    pub(super) fn wants_assign(&self, now: Time, next_expiry: Option<Time>) -> bool {
+        let Role::Leader(leader) = &self.role else { return false };
+        leader.opened
+            && self.has_room()
+            && (self.assignments.is_ripe(&self.options, now)
+                || leader.fill_until >= leader.window.next()
+                || leader.tick_at(next_expiry).is_some_and(|tick| now >= tick))
+    }
+
+    /// Assigns what is ripe, as far as the window goes; then what keeps log time and repairs going without clients.
+    pub(super) fn assign(&mut self, turn: &mut Turn, next_expiry: Option<Time>) {
+        while self.wants_assign(turn.now, next_expiry) {
+            if self.assignments.is_ripe(&self.options, turn.now) {
+                self.assign_batch(turn);
+            } else {
+                let Role::Leader(leader) = &mut self.role else { unreachable!("only a leader assigns") };
+                let tick = BatchBuilder::new(leader.stamp(turn.now), 0).finish();
+                self.propose(turn, tick, false);
+            }
+        }
+    }
+
+    fn assign_batch(&mut self, turn: &mut Turn) {
+        let Role::Leader(leader) = &mut self.role else { unreachable!("only a leader assigns") };
+        let stamp = leader.stamp(turn.now);
+        let index = leader.window.next();
+        let (count, bytes) = self.batch_size();
+        let mut batch = BatchBuilder::new(stamp, bytes);
+        let mut waiters = Vec::with_capacity(count);
+        for queued in self.assignments.queue.drain(..count) {
+            batch.push(&queued.command);
+            waiters.push(queued.waiter);
+        }
+        self.assignments.since = turn.now;
+        let batch = batch.finish();
+        self.assignments.waiting.push_back((index, batch.digest(), waiters));
+        self.propose(turn, batch, false);
+    }
+
+    /// How many queued commands make the next batch, and their encoded size.
+    fn batch_size(&self) -> (usize, usize) {
+        let mut bytes = 0;
+        let mut count = 0;
+        for queued in self.assignments.queue.iter().take(self.options.max_batch) {
+            let size = REQUEST_OVERHEAD
+                + match &queued.command {
+                    Command::Request { payload, .. } => payload.len(),
+                    _ => 0,
+                };
+            if count > 0 && bytes + size > self.options.max_batch_bytes {
+                break;
+            }
+            bytes += size;
+            count += 1;
+        }
+        (count, bytes)
+    }
+
+    /// Whether the window has a place for another assignment.
+    fn has_room(&self) -> bool {
+        let Role::Leader(leader) = &self.role else { return false };
+        let next = leader.window.next();
+        next <= self.log.floor().plus(self.history.configuration_at(next).window())
+    }
+
+    // ---- Opening the window.
+
+    /// Whether the recovered range is committed, so that the window can open once it is applied.
+    pub fn wants_opening(&self) -> bool {
+        matches!(&self.role, Role::Leader(leader) if !leader.opened && self.log.floor() >= leader.recovered)
+    }
+
+    /// Opens the window: the recovered range is committed and applied, with log time at `log_time`.
+    pub fn open_window(&mut self, turn: &mut Turn, log_time: Time) {
+        let floor = self.log.floor();
+        let Role::Leader(leader) = &mut self.role else { unreachable!("only a leader opens its window") };
+        assert!(!leader.opened && floor >= leader.recovered, "the recovered range comes first");
+        leader.opened = true;
+        leader.stamped = (log_time, turn.now);
+        let view = leader.view;
+        turn.note(Note::WindowOpened { view, floor });
+        self.heartbeat_due(turn);
+    }
+
+    // ---- Back to the clients.
+
+    /// Who waits for the batch applied at `index`. Whoever waits for another batch there is told that its leader lost.
+    pub fn take_waiters(&mut self, turn: &mut Turn, index: Index, digest: Digest) -> Vec<Waiter> {
+        let waiting = &mut self.assignments.waiting;
+        if waiting.front().is_none_or(|(first, _, _)| *first > index) {
+            return Vec::new();
+        }
+        let (first, assigned, waiters) = waiting.pop_front().expect("just seen");
+        assert!(first == index, "batches are applied in order, and so were they assigned");
+        if assigned == digest {
+            return waiters;
+        }
+        for waiter in waiters {
+            refuse(turn, waiter, Refusal::Deposed { leader: self.following });
+        }
+        Vec::new()
+    }
+}

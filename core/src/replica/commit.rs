@@ -1,0 +1,280 @@
+//! Learning what is chosen: `Chosen`, floors, and fetching what is missing.
+//!
+//! A replica marks index k committed iff
+//! - it hears `Chosen{v, k}` and its own accepted view at k is >= v: from v on only the chosen batch is proposed at k.
+//!   With an older acceptance, or none, it only knows that k is chosen, and fetches the batch [H2]; or
+//! - k <= the floor of a message of view v and its own accepted view at k *equals* v: in one view an index has one batch.
+//!   Otherwise it fetches k; or
+//! - a peer sends it k as committed. That beats every acceptance and is never overwritten [H5].
+//!
+//! A leader's floor covers only what its own view knows committed: it is not told to anyone before the recovered range
+//! is through, and a leader that is given an entry above that range has been overtaken and stops leading first [H1].
+
+use super::{Replica, Role, log::Log, turn::Turn};
+use crate::{
+    batch::Batch,
+    ids::{Digest, Incarnation, Index, NodeId, NodeSet, View},
+    interface::{Ignored, Learned, Note, StepDown},
+    journal::Record,
+    message::PeerMessage,
+    time::Time,
+};
+use alloc::vec::Vec;
+
+/// Most entries in one answer to `Fetch`.
+const FETCH_ENTRIES: u64 = 256;
+/// Most payload bytes in one answer, but for a single larger entry.
+const FETCH_BYTES: usize = 1 << 20;
+
+/// What is known to be chosen beyond what is here.
+#[derive(Clone, Debug)]
+pub(super) struct Learner {
+    /// Everything up to here is chosen, here or not.
+    floor: Index,
+    /// The highest index heard of as chosen.
+    chosen: Index,
+    /// The highest floor of one view heard so far, and that view.
+    view_floor: (View, Index),
+    fetch: Option<Fetch>,
+    counter: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Fetch {
+    counter: u64,
+    asked: NodeId,
+    at: Time,
+}
+
+/// Records were lost that cannot be named. Every index may have held one, until everything a leader can have assigned
+/// by then is committed here: its floor, asked for in this life, and a window more.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Hollow {
+    until: Option<Index>,
+}
+
+impl Learner {
+    pub(super) fn new(floor: Index) -> Self {
+        Self { floor, chosen: floor, view_floor: (View::ZERO, Index::ZERO), fetch: None, counter: 0 }
+    }
+
+    /// Everything up to here is known chosen.
+    pub(super) fn known_floor(&self, log: &Log) -> Index {
+        self.floor.max(log.floor())
+    }
+}
+
+impl Replica {
+    // ---- Learning.
+
+    /// Marks a batch at hand committed.
+    pub(super) fn commit(&mut self, turn: &mut Turn, index: Index, how: Learned) {
+        if self.log.commit(index) {
+            let digest = self.log.committed(index).expect("just committed").digest();
+            turn.note(Note::Committed { index, digest, how });
+        }
+        self.after_floor(turn);
+    }
+
+    /// What follows from a floor that may have moved.
+    fn after_floor(&mut self, turn: &mut Turn) {
+        let floor = self.log.floor();
+        if let Role::Leader(leader) = &mut self.role {
+            leader.window.retire(floor);
+        }
+        if self.hollow.as_ref().and_then(|hollow| hollow.until).is_some_and(|until| floor >= until) {
+            self.hollow = None;
+            self.log.make_certain();
+            turn.journal.append(Record::Whole);
+            turn.note(Note::Whole);
+        }
+    }
+
+    pub(super) fn chosen(&mut self, turn: &mut Turn, from: NodeId, view: View, index: Index, digest: Digest) {
+        if view.node != from {
+            return turn.ignore(Ignored::Impostor);
+        }
+        if index == Index::ZERO {
+            return turn.ignore(Ignored::OutOfRange);
+        }
+        if view >= self.promised {
+            self.hear_leader(turn, view);
+        }
+        let entry = self.log.at(index);
+        if entry.committed {
+            return turn.ignore(Ignored::Duplicate);
+        }
+        self.learner.chosen = self.learner.chosen.max(index);
+        let held = entry.accepted.as_ref().filter(|_| entry.unknown.is_none());
+        match held {
+            Some((accepted, batch)) if *accepted >= view && batch.digest() == digest => {
+                self.commit(turn, index, Learned::Chosen);
+            }
+            _ => self.fetch_if_missing(turn, from),
+        }
+    }
+
+    /// Learns from the floor of a message of `view`.
+    pub(super) fn learn_floor(&mut self, turn: &mut Turn, view: View, floor: Index) {
+        let (learned_view, learned) = self.learner.view_floor;
+        let scanned = if learned_view == view { learned } else { Index::ZERO };
+        if floor <= scanned {
+            return;
+        }
+        self.learner.view_floor = (view, floor);
+        self.learner.floor = self.learner.floor.max(floor);
+        self.learner.chosen = self.learner.chosen.max(floor);
+        let first = scanned.max(self.log.floor()).next();
+        for at in first.0..=floor.0.min(self.log.last().0) {
+            self.commit_if_accepted_in(turn, view, Index(at));
+        }
+        self.after_floor(turn);
+        self.fetch_if_missing(turn, view.node);
+    }
+
+    /// A batch that arrives after the floor that covers it.
+    pub(super) fn commit_if_below_learned_floor(&mut self, turn: &mut Turn, view: View, index: Index) {
+        if self.learner.view_floor.0 == view && index <= self.learner.view_floor.1 {
+            self.commit_if_accepted_in(turn, view, index);
+        }
+        self.after_floor(turn);
+    }
+
+    fn commit_if_accepted_in(&mut self, turn: &mut Turn, view: View, index: Index) {
+        let entry = self.log.at(index);
+        let in_view = entry.accepted.as_ref().is_some_and(|(accepted, _)| *accepted == view);
+        if in_view && entry.unknown.is_none() && self.log.commit(index) {
+            let digest = self.log.committed(index).expect("just committed").digest();
+            turn.note(Note::Committed { index, digest, how: Learned::Floor });
+        }
+    }
+
+    // ---- Fetching.
+
+    /// Asks `peer` for what is chosen and not here, unless an answer is under way.
+    pub(super) fn fetch_if_missing(&mut self, turn: &mut Turn, peer: NodeId) {
+        let hollow = self.hollow.as_ref().is_some_and(|hollow| hollow.until.is_none());
+        let missing = self.learner.chosen > self.log.floor() || hollow;
+        if self.learner.fetch.is_some() || !missing || peer == self.me {
+            return;
+        }
+        self.learner.counter += 1;
+        let from = self.log.floor().next();
+        let to = self.learner.chosen.max(from);
+        self.learner.fetch = Some(Fetch { counter: self.learner.counter, asked: peer, at: turn.now });
+        turn.note(Note::Fetching { from, to });
+        let nonce = (self.incarnation, self.learner.counter);
+        turn.send(NodeSet::only(peer), PeerMessage::Fetch { nonce, from, to });
+    }
+
+    /// Asks again, somebody else, when no answer came.
+    pub(super) fn retry_fetch(&mut self, turn: &mut Turn) {
+        let last = self.learner.fetch.as_ref().map(|fetch| fetch.asked);
+        if self.learner.fetch.as_ref().is_some_and(|fetch| turn.now.since(fetch.at) >= self.retry_interval()) {
+            self.learner.fetch = None;
+        }
+        // The bound of a loss is told by the leader alone; entries are told by anyone.
+        let hollow = self.hollow.as_ref().is_some_and(|hollow| hollow.until.is_none());
+        let leader = self.following.filter(|leader| *leader != self.me && (hollow || Some(*leader) != last));
+        let others = self.links.verified();
+        let after = |node: &NodeId| last.is_none_or(|last| *node > last);
+        let next = leader.or_else(|| others.iter().find(after)).or_else(|| others.iter().next());
+        if let Some(peer) = next {
+            self.fetch_if_missing(turn, peer);
+        }
+        self.measure_own_loss(turn);
+    }
+
+    pub(super) fn fetch_asked(
+        &mut self,
+        turn: &mut Turn,
+        from: NodeId,
+        nonce: (Incarnation, u64),
+        first: Index,
+        last: Index,
+    ) {
+        if first == Index::ZERO || last < first {
+            return turn.ignore(Ignored::OutOfRange);
+        }
+        let mut entries: Vec<(Index, Batch)> = Vec::new();
+        let mut bytes = 0;
+        let end = last.0.min(self.log.last().0).min(first.plus(FETCH_ENTRIES - 1).0);
+        for at in first.0..=end {
+            if bytes >= FETCH_BYTES {
+                break;
+            }
+            if let Some(batch) = self.log.committed(Index(at)) {
+                bytes += batch.bytes().len();
+                entries.push((Index(at), batch.clone()));
+            }
+        }
+        let leading = match &self.role {
+            Role::Leader(leader) if leader.opened => Some((leader.view, self.log.floor())),
+            _ => None,
+        };
+        turn.send(NodeSet::only(from), PeerMessage::Entries { nonce, leading, entries });
+    }
+
+    pub(super) fn entries_received(
+        &mut self,
+        turn: &mut Turn,
+        from: NodeId,
+        nonce: (Incarnation, u64),
+        leading: Option<(View, Index)>,
+        entries: Vec<(Index, Batch)>,
+    ) {
+        let asked = self.learner.fetch.as_ref().is_some_and(|fetch| {
+            nonce == (self.incarnation, fetch.counter) && fetch.asked == from
+        });
+        if !asked {
+            return turn.ignore(Ignored::Unasked);
+        }
+        self.learner.fetch = None;
+        if let Role::Leader(leader) = &self.role
+            && entries.iter().any(|(index, _)| *index > leader.recovered)
+        {
+            self.become_follower(turn, StepDown::Overtaken);
+        }
+        let before = self.log.floor();
+        for (index, batch) in &entries {
+            if self.log.within_reach(*index) {
+                self.learn_batch(turn, *index, batch, Learned::Fetched);
+            }
+        }
+        if let Some((view, floor)) = leading
+            && view.node == from
+            && view >= self.promised
+        {
+            self.measure_loss(floor);
+        }
+        self.after_floor(turn);
+        if self.log.floor() > before {
+            self.fetch_if_missing(turn, from);
+        }
+    }
+
+    // ---- Losses that cannot be named.
+
+    /// A leader with an open window, asked in this life, has this floor. Whatever was lost before was assigned by it or
+    /// by a leader of an earlier view, whose floor at the time is within this one's recovered range; so it lies within a
+    /// window above.
+    fn measure_loss(&mut self, floor: Index) {
+        let window = self.history.configuration_at(floor.next()).window();
+        if let Some(hollow) = &mut self.hollow {
+            hollow.until.get_or_insert(floor.plus(window));
+        }
+    }
+
+    fn measure_own_loss(&mut self, turn: &mut Turn) {
+        let floor = self.log.floor();
+        if matches!(&self.role, Role::Leader(leader) if leader.opened) {
+            self.measure_loss(floor);
+            self.after_floor(turn);
+        }
+    }
+
+    /// Up to where everything must be committed for this replica to be whole again.
+    pub(super) fn hollow_until(&self) -> Option<Index> {
+        self.hollow.as_ref().and_then(|hollow| hollow.until)
+    }
+}

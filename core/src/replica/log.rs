@@ -1,0 +1,177 @@
+//! The log in memory: per index what this replica accepted, knows by name only, and knows committed.
+//!
+//! Invariants:
+//! - `floor` is the contiguous prefix whose batches are here and known committed; it never goes back.
+//! - a committed batch is never replaced, and no acceptance of another batch is recorded above it;
+//! - accepted views at one index never go down;
+//! - an `unknown` is above the `accepted` it hides: that one must not be applied, nor counted as all there was.
+
+use crate::{
+    batch::Batch,
+    ids::{Index, View},
+    message::{PromiseEntry, Unknown},
+};
+use alloc::collections::VecDeque;
+
+/// How far beyond its last entry a replica stores anything. A replica that lags more than this catches up by fetching.
+pub const GAP_MAX: u64 = 1 << 16;
+
+/// What is held at one index.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Entry {
+    /// The newest acceptance, or the committed batch.
+    pub accepted: Option<(View, Batch)>,
+    /// Whether that batch is known committed.
+    pub committed: bool,
+    /// A newer record of which only the name survived.
+    pub unknown: Option<Unknown>,
+    /// Whether an unlocated loss is known not to have taken a newer record of this index.
+    pub certain: bool,
+}
+
+/// The entries of one replica from index 1 on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Log {
+    entries: VecDeque<Entry>,
+    floor: Index,
+    unknown: u64,
+}
+
+static BLANK: Entry = Entry { accepted: None, committed: false, unknown: None, certain: false };
+
+/// Another batch is committed at an index than the one at hand.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Diverged(pub Index);
+
+impl Log {
+    /// The last index of which anything is held.
+    pub fn last(&self) -> Index {
+        Index(self.entries.len() as u64)
+    }
+
+    /// Everything up to here is committed and here.
+    pub fn floor(&self) -> Index {
+        self.floor
+    }
+
+    /// Entries known by name only.
+    pub fn unknown_count(&self) -> u64 {
+        self.unknown
+    }
+
+    /// What is held at `index`; a blank entry if nothing is.
+    pub fn at(&self, index: Index) -> &Entry {
+        index.0.checked_sub(1).and_then(|at| self.entries.get(at as usize)).unwrap_or(&BLANK)
+    }
+
+    /// Whether `index` is close enough to be stored.
+    pub fn within_reach(&self, index: Index) -> bool {
+        index > Index::ZERO && index.0 <= self.last().0.saturating_add(GAP_MAX)
+    }
+
+    /// The committed batch at `index`, if it is known.
+    pub fn committed(&self, index: Index) -> Option<&Batch> {
+        let entry = self.at(index);
+        entry.accepted.as_ref().filter(|_| entry.committed).map(|(_, batch)| batch)
+    }
+
+    /// Puts back what the journal recovered.
+    pub fn restore(&mut self, index: Index, entry: Entry) {
+        assert!(self.within_reach(index) || index > self.last(), "recovered indexes start at 1");
+        self.unknown += u64::from(entry.unknown.is_some());
+        *self.slot(index) = entry;
+        self.raise_floor();
+    }
+
+    /// Records an acceptance. The caller has checked that `view` is not below the promise.
+    pub fn accept(&mut self, view: View, index: Index, batch: Batch) -> Result<(), Diverged> {
+        let unknown = self.slot(index).unknown;
+        let entry = self.slot(index);
+        if entry.committed {
+            let (accepted, held) = entry.accepted.as_mut().expect("a committed entry has its batch");
+            if held.digest() != batch.digest() {
+                return Err(Diverged(index));
+            }
+            *accepted = view.max(*accepted);
+        } else {
+            if unknown.is_some_and(|unknown| unknown.committed && unknown.digest != batch.digest()) {
+                return Err(Diverged(index));
+            }
+            // The replica once knew this very batch committed and lost the body: having it again, it knows so again.
+            entry.committed = unknown.is_some_and(|unknown| unknown.committed);
+            entry.accepted = Some((view, batch));
+        }
+        entry.certain = true;
+        self.clear_unknown(index);
+        self.raise_floor();
+        Ok(())
+    }
+
+    /// Marks the batch accepted at `index` committed. Returns whether that is news.
+    pub fn commit(&mut self, index: Index) -> bool {
+        let entry = self.slot(index);
+        assert!(entry.accepted.is_some(), "only a batch at hand can be marked committed");
+        assert!(entry.unknown.is_none(), "a hidden batch must not be committed");
+        let news = !entry.committed;
+        entry.committed = true;
+        self.raise_floor();
+        news
+    }
+
+    /// Stores a batch that is known committed, whatever was accepted before. Returns whether that is news, and whether
+    /// the batch itself was not here.
+    pub fn learn(&mut self, index: Index, batch: &Batch) -> Result<(bool, bool), Diverged> {
+        let entry = self.slot(index);
+        let held = entry.accepted.as_ref().is_some_and(|(_, held)| held.digest() == batch.digest());
+        if entry.committed {
+            return if held { Ok((false, false)) } else { Err(Diverged(index)) };
+        }
+        if entry.unknown.is_some_and(|unknown| unknown.committed && unknown.digest != batch.digest()) {
+            return Err(Diverged(index));
+        }
+        let view = entry.accepted.as_ref().map_or(View::ZERO, |(view, _)| *view);
+        entry.accepted = Some((view, batch.clone()));
+        entry.committed = true;
+        entry.certain = true;
+        self.clear_unknown(index);
+        self.raise_floor();
+        Ok((true, !held))
+    }
+
+    /// What a promise says about `index`; nothing if nothing is held there.
+    pub fn promise_entry(&self, index: Index) -> Option<PromiseEntry> {
+        let Entry { accepted, committed, unknown, certain } = self.at(index).clone();
+        if accepted.is_none() && unknown.is_none() {
+            return None;
+        }
+        Some(PromiseEntry { index, accepted, committed, unknown, certain })
+    }
+
+    /// Everything that is held is all there was: the unlocated loss is over.
+    pub fn make_certain(&mut self) {
+        for entry in &mut self.entries {
+            entry.certain = true;
+        }
+    }
+
+    fn slot(&mut self, index: Index) -> &mut Entry {
+        assert!(index > Index::ZERO, "the log begins at 1");
+        let at = (index.0 - 1) as usize;
+        if at >= self.entries.len() {
+            self.entries.resize_with(at + 1, Entry::default);
+        }
+        &mut self.entries[at]
+    }
+
+    fn clear_unknown(&mut self, index: Index) {
+        if self.slot(index).unknown.take().is_some() {
+            self.unknown -= 1;
+        }
+    }
+
+    fn raise_floor(&mut self) {
+        while self.entries.get(self.floor.0 as usize).is_some_and(|entry| entry.committed && entry.accepted.is_some()) {
+            self.floor = self.floor.next();
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! Signs of life, and leader reads confirmed by them.
+//!
+//! A leader read notes the leader's floor, then waits for a heartbeat round *begun after it arrived* to be acknowledged by
+//! a replication quorum, and is evaluated once. Why that is linearizable: every write acknowledged before the read
+//! arrived was committed by this view or in its recovered range, so it is below the floor, unless a higher view had
+//! already completed its phase 1. It had not: its recovery quorum meets the quorum that acknowledged the round, and the
+//! member in both had promised nothing higher when it acknowledged, which was after the read arrived. Reads may share a
+//! round that has not been sent, never one under way [H14]; rounds are numbered within a view and a view is led in one
+//! life only, so an acknowledgement of an earlier life cannot be mistaken.
+
+use super::{
+    Replica, Role,
+    assignment::Leader,
+    turn::{Effect, Turn},
+};
+use crate::{
+    ids::{ConnectionId, Index, NodeId, NodeSet, View},
+    interface::{Ignored, Note, Output, StepDown},
+    message::{ClientResponse, PeerMessage, Refusal, RequestKey},
+    time::Time,
+};
+use alloc::{collections::VecDeque, vec::Vec};
+use bytes::Bytes;
+
+/// A client's read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Read {
+    /// On which connection.
+    pub connection: ConnectionId,
+    /// The request's tag.
+    pub tag: u64,
+    /// The service's query.
+    pub payload: Bytes,
+}
+
+/// Reads on their way.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Reads {
+    /// Arrived, for a round that has not been sent.
+    fresh: Vec<Read>,
+    /// By the round that is to confirm them.
+    sent: VecDeque<(u64, Vec<Read>)>,
+    /// To be evaluated now.
+    confirmed: Vec<Read>,
+}
+
+impl Reads {
+    fn len(&self) -> usize {
+        self.fresh.len() + self.sent.iter().map(|(_, reads)| reads.len()).sum::<usize>()
+    }
+
+    /// The view that was to confirm them is over, but its leader goes on: they need rounds of the next view.
+    pub(super) fn confirm_again(&mut self) {
+        for (_, reads) in self.sent.drain(..) {
+            self.fresh.extend(reads);
+        }
+    }
+
+    /// Refuses every read: this node does not lead.
+    pub(super) fn refuse_all(&mut self, turn: &mut Turn, leader: Option<NodeId>) {
+        self.confirm_again();
+        for read in self.fresh.drain(..) {
+            refuse(turn, &read, Refusal::NotLeader { leader });
+        }
+    }
+
+    /// Forgets the reads of a connection that is gone.
+    pub(super) fn forget(&mut self, connection: ConnectionId) {
+        self.fresh.retain(|read| read.connection != connection);
+    }
+}
+
+fn refuse(turn: &mut Turn, read: &Read, refusal: Refusal) {
+    let response = ClientResponse::Refused { request: RequestKey::Tag(read.tag), refusal };
+    turn.out.push(Output::Reply { connection: read.connection, response });
+}
+
+impl Replica {
+    // ---- Reads.
+
+    /// Takes a read; it is answered, or refused, later.
+    pub fn read(&mut self, turn: &mut Turn, read: Read) {
+        if !matches!(self.role, Role::Leader(_)) {
+            let refusal = if self.is_running() { self.not_leader() } else { Refusal::NotReady };
+            return refuse(turn, &read, refusal);
+        }
+        if self.reads.len() >= self.options.reads_max {
+            return refuse(turn, &read, Refusal::Overloaded);
+        }
+        self.reads.fresh.push(read);
+    }
+
+    /// Reads whose confirmation is complete. Everything up to the floor is applied when they are evaluated.
+    pub fn take_confirmed(&mut self) -> Vec<Read> {
+        core::mem::take(&mut self.reads.confirmed)
+    }
+
+    pub(super) fn wants_confirm(&self) -> bool {
+        // Reads that arrive while a round is under way share the next one.
+        let opened = matches!(&self.role, Role::Leader(leader) if leader.opened);
+        opened && !self.reads.fresh.is_empty() && self.reads.sent.is_empty()
+    }
+
+    pub(super) fn confirm_reads(&mut self, turn: &mut Turn) {
+        if self.wants_confirm() {
+            self.beat(turn);
+        }
+    }
+
+    // ---- Heartbeats.
+
+    /// The floor a message of this leader's view may name: nothing before its recovered range is committed.
+    pub(super) fn advertised_floor(&self) -> Index {
+        match &self.role {
+            Role::Leader(leader) if leader.opened => self.log.floor(),
+            _ => Index::ZERO,
+        }
+    }
+
+    /// A leader's regular sign of life, and its look at itself.
+    pub(super) fn heartbeat_due(&mut self, turn: &mut Turn) {
+        let Role::Leader(leader) = &self.role else { return };
+        if self.disk_stalls(turn) {
+            return self.become_follower(turn, StepDown::DiskStalled);
+        }
+        if !self.has_followers(leader, turn.now) {
+            return self.become_follower(turn, StepDown::NoQuorum);
+        }
+        self.beat(turn);
+    }
+
+    /// Begins a round, which also confirms every read that has arrived by now.
+    fn beat(&mut self, turn: &mut Turn) {
+        let floor = self.advertised_floor();
+        let others = self.others();
+        let heartbeat = self.options.heartbeat;
+        let Role::Leader(leader) = &mut self.role else { unreachable!("only a leader beats") };
+        leader.round += 1;
+        leader.heartbeat_at = turn.now + heartbeat;
+        let (view, round) = (leader.view, leader.round);
+        if leader.opened && !self.reads.fresh.is_empty() {
+            turn.note(Note::ReadNoted { index: floor });
+            self.reads.sent.push_back((round, core::mem::take(&mut self.reads.fresh)));
+        }
+        turn.send(others, PeerMessage::Heartbeat { view, round, floor });
+        self.confirm_rounds();
+    }
+
+    /// Moves reads on whose round a replication quorum has acknowledged.
+    fn confirm_rounds(&mut self) {
+        let Role::Leader(leader) = &self.role else { return };
+        let quorums = self.history.configuration_at(self.log.floor().next()).quorums();
+        while let Some((round, _)) = self.reads.sent.front() {
+            let acked: NodeSet =
+                leader.acks.iter().filter(|(_, ack)| ack.round >= *round).map(|(node, _)| *node).collect();
+            if !quorums.has_replication_quorum(acked.with(self.me)) {
+                return;
+            }
+            let (_, reads) = self.reads.sent.pop_front().expect("just seen");
+            self.reads.confirmed.extend(reads);
+        }
+    }
+
+    pub(super) fn heartbeat(&mut self, turn: &mut Turn, from: NodeId, view: View, round: u64, floor: Index) {
+        if view.node != from {
+            return turn.ignore(Ignored::Impostor);
+        }
+        if view < self.promised {
+            let promised = self.promised;
+            return turn.send(NodeSet::only(from), PeerMessage::Reject { view, promised });
+        }
+        self.hear_leader(turn, view);
+        self.learn_floor(turn, view, floor);
+        let message = PeerMessage::HeartbeatAck { view, round, hollow_until: self.hollow_until() };
+        if turn.journal.covers(self.promise_ticket) {
+            turn.send(NodeSet::only(from), message);
+        } else if !self.withheld.is_full() {
+            self.withheld.push(turn.journal, Effect::Send { to: from, message });
+        }
+    }
+
+    pub(super) fn heartbeat_acked(
+        &mut self,
+        turn: &mut Turn,
+        from: NodeId,
+        view: View,
+        round: u64,
+        hollow_until: Option<Index>,
+    ) {
+        let Role::Leader(leader) = &mut self.role else {
+            return turn.ignore(Ignored::OldView);
+        };
+        if leader.view != view {
+            return turn.ignore(Ignored::OldView);
+        }
+        if round > leader.round {
+            return turn.ignore(Ignored::Unasked);
+        }
+        let ack = leader.acks.entry(from).or_default();
+        ack.round = ack.round.max(round);
+        ack.at = turn.now;
+        leader.fill_until(hollow_until);
+        self.confirm_rounds();
+    }
+
+    /// Whether a replication quorum answered this leader within an election timeout.
+    pub(super) fn has_followers(&self, leader: &Leader, now: Time) -> bool {
+        let timeout = self.options.election_timeout;
+        let lately = |at: Time| now.since(at) < timeout;
+        // A view that has just begun has had no time to be acknowledged.
+        let heard: NodeSet = if lately(leader.since) {
+            self.members()
+        } else {
+            leader.acks.iter().filter(|(_, ack)| lately(ack.at)).map(|(node, _)| *node).collect()
+        };
+        self.configuration_ahead().quorums().has_replication_quorum(heard.with(self.me))
+    }
+
+    /// Whether the disk has not answered for an election timeout.
+    pub(super) fn disk_stalls(&self, turn: &Turn) -> bool {
+        turn.journal.waiting_since().is_some_and(|since| turn.now.since(since) >= self.options.election_timeout)
+    }
+}

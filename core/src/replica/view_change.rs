@@ -1,0 +1,370 @@
+//! Who leads: asking around (`Canvass`), asking for promises (`Prepare`, `Promise`), and what a higher promise elsewhere
+//! means (`Reject`).
+//!
+//! # Why it is safe
+//! A view is owned by the node it names, and a node opens only views above everything it has promised; the promise of
+//! its own view is durable before `Prepare` leaves, so no view is led twice, not even after a crash. A promise binds in
+//! memory at once (from then on lower Accepts are refused) and is answered only when it and all acceptances journalled
+//! before it are durable [H4]: an acceptance in flight is either in the answer or refused. `Prepare` is answered in
+//! chunks that name what they cover; each is complete for views below the promised one whenever it is made, because
+//! nothing below can be accepted any more. What to propose is decided by [`super::choice`] alone.
+//!
+//! # Why it is live
+//! A canvass changes nothing. It goes on only if the repliers that also miss their leader contain a recovery quorum (a
+//! half-connected node cannot depose a healthy leader) and all repliers contain a replication quorum (nobody leads who
+//! could choose nothing). A leader that is told of a higher promise while a replication quorum still follows it moves
+//! itself above it, at most once per election timeout: a stale `Prepare` never deposes, and a replica stranded on a high
+//! promise is brought back [H16].
+
+use super::{
+    Replica, Role,
+    assignment::Leader,
+    choice::{Answer, Decision, decide, tail_is_clear},
+    jitter,
+    turn::{Effect, Turn},
+};
+use crate::{
+    ids::{Index, NodeId, NodeSet, View},
+    interface::{Ignored, Learned, Note, StepDown},
+    journal::Record,
+    message::{PeerMessage, Promise},
+    time::Time,
+};
+use alloc::{collections::BTreeMap, vec::Vec};
+
+/// Most entries in one chunk of a promise.
+const CHUNK_ENTRIES: usize = 128;
+/// Most payload bytes in one chunk, but for a single larger entry.
+const CHUNK_BYTES: usize = 1 << 20;
+
+/// Asking whether a view would find promises.
+#[derive(Clone, Debug)]
+pub(super) struct Canvass {
+    view: View,
+    /// Who answered and misses its leader too; this node included.
+    missing: NodeSet,
+    /// Who answered; this node included.
+    replied: NodeSet,
+}
+
+/// Collecting promises.
+#[derive(Clone, Debug)]
+pub(super) struct Candidate {
+    pub(super) view: View,
+    /// Whether the view is durable here, so that promises may be asked for.
+    durable: bool,
+    /// First index asked about.
+    from: Index,
+    answers: BTreeMap<NodeId, Answer>,
+}
+
+impl Replica {
+    // ---- Canvass.
+
+    /// Nobody was heard for an election timeout, or the last attempt came to nothing.
+    pub(super) fn election_due(&mut self, turn: &mut Turn) {
+        if let Role::Candidate(_) = self.role {
+            self.become_follower(turn, StepDown::TimedOut);
+        }
+        self.put_off_election(turn);
+        // A node whose disk does not answer could not make its view durable.
+        if !self.disk_stalls(turn) {
+            self.canvass(turn);
+        }
+    }
+
+    fn canvass(&mut self, turn: &mut Turn) {
+        let view = View { round: self.highest_round + 1, node: self.me };
+        let me = NodeSet::only(self.me);
+        self.become_canvassing(Canvass { view, missing: me, replied: me });
+        turn.note(Note::Canvassed { view });
+        turn.send(self.others(), PeerMessage::Canvass { view });
+        self.conclude_canvass(turn);
+    }
+
+    pub(super) fn canvass_asked(&mut self, turn: &mut Turn, from: NodeId, view: View) {
+        if view.node != from {
+            return turn.ignore(Ignored::Impostor);
+        }
+        let missing_leader = self.misses_leader(turn.now);
+        let reply = PeerMessage::CanvassReply { view, missing_leader, promised: self.promised };
+        turn.send(NodeSet::only(from), reply);
+    }
+
+    pub(super) fn canvass_answered(
+        &mut self,
+        turn: &mut Turn,
+        from: NodeId,
+        view: View,
+        missing_leader: bool,
+        promised: View,
+    ) {
+        self.highest_round = self.highest_round.max(promised.round);
+        let Role::Canvassing(canvass) = &mut self.role else {
+            return turn.ignore(Ignored::Unasked);
+        };
+        if canvass.view != view {
+            return turn.ignore(Ignored::Unasked);
+        }
+        if promised > view {
+            // The view in mind is taken: ask again above it. Each time the round grows to at least the one named.
+            return self.canvass(turn);
+        }
+        canvass.replied.insert(from);
+        if missing_leader {
+            canvass.missing.insert(from);
+        }
+        self.conclude_canvass(turn);
+    }
+
+    fn conclude_canvass(&mut self, turn: &mut Turn) {
+        let Role::Canvassing(canvass) = &self.role else { return };
+        let quorums = self.configuration_ahead().quorums();
+        if quorums.has_recovery_quorum(canvass.missing) && quorums.has_replication_quorum(canvass.replied) {
+            self.stand(turn, canvass.view);
+        }
+    }
+
+    /// Whether this node, too, hears from no leader. A leader misses itself when no replication quorum answers it.
+    fn misses_leader(&self, now: Time) -> bool {
+        match &self.role {
+            Role::Leader(leader) => !self.has_followers(leader, now),
+            Role::Candidate(_) | Role::Canvassing(_) => true,
+            Role::Follower => self.following.is_none() || now.since(self.contact) >= self.options.election_timeout,
+        }
+    }
+
+    // ---- Candidate.
+
+    /// Makes `view`, one of this node's own, durable, to ask promises for it.
+    fn stand(&mut self, turn: &mut Turn, view: View) {
+        assert!(view > self.promised, "a view is opened once, above every promise");
+        let from = self.log.floor().next();
+        self.bind(turn, view);
+        self.reads.confirm_again();
+        self.become_candidate(Candidate { view, durable: false, from, answers: BTreeMap::new() });
+        self.put_off_election(turn);
+        self.withheld.push(turn.journal, Effect::Candidacy { view });
+    }
+
+    pub(super) fn candidacy_durable(&mut self, turn: &mut Turn, view: View) {
+        let Role::Candidate(candidate) = &mut self.role else { return };
+        if candidate.view != view {
+            return;
+        }
+        candidate.durable = true;
+        let from = candidate.from;
+        turn.note(Note::Candidate { view });
+        turn.send(self.others(), PeerMessage::Prepare { view, from });
+        self.conclude_promises(turn);
+    }
+
+    /// Asks those again who have not told everything.
+    pub(super) fn retry_promises(&mut self, turn: &mut Turn) {
+        let Role::Candidate(candidate) = &self.role else { return };
+        if !candidate.durable {
+            return;
+        }
+        for peer in self.others().iter() {
+            let answer = candidate.answers.get(&peer);
+            if !answer.is_some_and(|answer| answer.complete) {
+                let from = answer.map_or(candidate.from, |answer| answer.covered);
+                turn.send(NodeSet::only(peer), PeerMessage::Prepare { view: candidate.view, from });
+            }
+        }
+    }
+
+    pub(super) fn promise_received(&mut self, turn: &mut Turn, from: NodeId, promise: Promise) {
+        let Role::Candidate(candidate) = &mut self.role else {
+            return turn.ignore(Ignored::Unasked);
+        };
+        if candidate.view != promise.view || !candidate.durable {
+            return turn.ignore(Ignored::Unasked);
+        }
+        let first = candidate.from;
+        let answer = candidate.answers.entry(from).or_insert_with(|| Answer { covered: first, ..Answer::default() });
+        if answer.complete || promise.from != answer.covered {
+            return turn.ignore(Ignored::Duplicate);
+        }
+        let in_range = |index: Index| index >= promise.from && index < promise.to;
+        if promise.to < promise.from || promise.entries.iter().any(|entry| !in_range(entry.index)) {
+            return turn.ignore(Ignored::OutOfRange);
+        }
+        answer.covered = promise.to;
+        answer.end = answer.end.max(promise.end);
+        answer.floor = answer.floor.max(promise.floor);
+        answer.compacted_below = answer.compacted_below.max(promise.compacted_below);
+        answer.loss |= promise.loss;
+        answer.entries.extend(promise.entries.into_iter().map(|entry| (entry.index, entry)));
+        answer.complete = answer.covered >= answer.end;
+        if answer.complete {
+            self.conclude_promises(turn);
+        } else {
+            let prepare = PeerMessage::Prepare { view: promise.view, from: promise.to };
+            turn.send(NodeSet::only(from), prepare);
+        }
+    }
+
+    fn conclude_promises(&mut self, turn: &mut Turn) {
+        let Role::Candidate(candidate) = &self.role else { return };
+        let view = candidate.view;
+        let mut answers = candidate.answers.clone();
+        answers.insert(self.me, self.own_answer());
+        let complete: NodeSet = answers.iter().filter(|(_, answer)| answer.complete).map(|(node, _)| *node).collect();
+        let end = answers.values().filter(|answer| answer.complete).map(|answer| answer.end).max().expect("own answer");
+        let mut plan = Vec::new();
+        let mut index = self.log.floor().next();
+        while index < end {
+            let quorums = self.history.configuration_at(index).quorums();
+            if !quorums.has_recovery_quorum(complete) {
+                return;
+            }
+            match decide(index, quorums, &answers) {
+                Decision::Wait => return,
+                decision => plan.push((index, decision)),
+            }
+            index = index.next();
+        }
+        let quorums = self.history.configuration_at(index).quorums();
+        if quorums.has_recovery_quorum(complete) && tail_is_clear(quorums, &answers) {
+            self.lead(turn, view, plan);
+        }
+    }
+
+    /// What this node itself would promise: it has, durably.
+    fn own_answer(&self) -> Answer {
+        let first = self.log.floor().next();
+        let end = self.log.last().next().max(first);
+        let entries = (first.0..end.0).filter_map(|at| Some((Index(at), self.log.promise_entry(Index(at))?)));
+        Answer {
+            covered: end,
+            end,
+            compacted_below: Index::ZERO,
+            floor: self.learner.known_floor(&self.log),
+            loss: self.hollow.is_some(),
+            entries: entries.collect(),
+            complete: true,
+        }
+    }
+
+    /// Proposes the recovered range in the new view. The window opens when all of it is committed.
+    fn lead(&mut self, turn: &mut Turn, view: View, plan: Vec<(Index, Decision)>) {
+        let recovered = plan.last().map_or(self.log.floor(), |(index, _)| *index);
+        let first = self.log.floor().next();
+        self.become_leader(Leader::new(view, first, recovered, turn.now));
+        turn.note(Note::Leading { view, recovered });
+        for (index, decision) in plan {
+            match decision {
+                Decision::Committed(batch) => {
+                    // Followers that lack it fetch it once the floor is past it.
+                    self.learn_batch(turn, index, &batch, Learned::Recovered);
+                    self.keep_recovered(turn.now, batch);
+                }
+                Decision::Propose(batch) => self.propose_recovered(turn, index, batch),
+                Decision::Wait => unreachable!("a plan has no open index"),
+            }
+        }
+        self.heartbeat_due(turn);
+    }
+
+    // ---- The other side.
+
+    pub(super) fn prepare(&mut self, turn: &mut Turn, from: NodeId, view: View, first: Index) {
+        if view.node != from {
+            return turn.ignore(Ignored::Impostor);
+        }
+        if first == Index::ZERO {
+            return turn.ignore(Ignored::OutOfRange);
+        }
+        if view < self.promised {
+            let promised = self.promised;
+            return turn.send(NodeSet::only(from), PeerMessage::Reject { view, promised });
+        }
+        if let Role::Leader(leader) = &self.role
+            && view > self.promised
+            && self.has_followers(leader, turn.now)
+        {
+            // Its sender canvassed before this leader was heard, or long ago. Promising would depose a healthy leader.
+            return self.told_of_higher_promise(turn, view);
+        }
+        self.adopt(turn, view, None);
+        if self.withheld.is_full() {
+            return turn.ignore(Ignored::NotRunning);
+        }
+        let message = PeerMessage::Promise(self.promise_chunk(view, first));
+        self.withheld.push(turn.journal, Effect::Send { to: from, message });
+    }
+
+    fn promise_chunk(&self, view: View, from: Index) -> Promise {
+        let end = self.log.last().next().max(from);
+        let mut entries = Vec::new();
+        let mut bytes = 0;
+        let mut to = from;
+        while to < end && entries.len() < CHUNK_ENTRIES && bytes < CHUNK_BYTES {
+            if let Some(entry) = self.log.promise_entry(to) {
+                bytes += entry.accepted.as_ref().map_or(0, |(_, batch)| batch.bytes().len());
+                entries.push(entry);
+            }
+            to = to.next();
+        }
+        Promise {
+            view,
+            from,
+            to,
+            end,
+            compacted_below: Index::ZERO,
+            floor: self.learner.known_floor(&self.log),
+            loss: self.hollow.is_some(),
+            entries,
+        }
+    }
+
+    pub(super) fn rejected(&mut self, turn: &mut Turn, view: View, promised: View) {
+        self.highest_round = self.highest_round.max(promised.round);
+        if view != self.promised || promised <= view {
+            return turn.ignore(Ignored::OldView);
+        }
+        match &self.role {
+            Role::Leader(_) => self.told_of_higher_promise(turn, promised),
+            Role::Candidate(_) => {
+                // Try again above it, soon but not at once: the holder of that promise may be about to lead.
+                self.become_follower(turn, StepDown::HigherPromise);
+                self.election_at = turn.now + self.options.heartbeat + jitter(turn.rng, self.options.election_timeout);
+            }
+            Role::Follower | Role::Canvassing(_) => turn.ignore(Ignored::Unasked),
+        }
+    }
+
+    /// A leader goes on above a higher promise, by a full recovery, at most once per election timeout.
+    fn told_of_higher_promise(&mut self, turn: &mut Turn, promised: View) {
+        self.highest_round = self.highest_round.max(promised.round);
+        let Role::Leader(leader) = &self.role else { return };
+        let lately = self.renewed.is_some_and(|at| turn.now.since(at) < self.options.election_timeout);
+        if lately || !self.has_followers(leader, turn.now) {
+            return turn.ignore(Ignored::Duplicate);
+        }
+        self.renewed = Some(turn.now);
+        turn.note(Note::SteppedDown { view: leader.view, why: StepDown::Renewed });
+        let view = View { round: self.highest_round + 1, node: self.me };
+        // Requests already assigned keep their places and their clients: the recovery proposes them again.
+        self.stand(turn, view);
+    }
+
+    /// Hands a committed batch to log and journal.
+    pub(super) fn learn_batch(&mut self, turn: &mut Turn, index: Index, batch: &crate::batch::Batch, how: Learned) {
+        let was_unknown = self.log.at(index).unknown.is_some();
+        match self.log.learn(index, batch) {
+            Err(diverged) => self.diverged(diverged),
+            Ok((false, _)) => {}
+            Ok((true, new_batch)) => {
+                if new_batch || was_unknown {
+                    turn.journal.append(Record::Committed { index, batch: batch.clone() });
+                }
+                if was_unknown {
+                    turn.note(Note::Repaired { index });
+                }
+                turn.note(Note::Committed { index, digest: batch.digest(), how });
+            }
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! The leader's window: assignments that are not yet part of the committed prefix, and who accepted them.
+
+use crate::{
+    batch::Batch,
+    ids::{Digest, Index, NodeId, NodeSet},
+    time::Time,
+};
+use alloc::collections::VecDeque;
+
+/// One assignment in flight.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Assignment {
+    /// The batch, the same whenever it is sent again.
+    pub batch: Batch,
+    /// Distinct members whose acceptance is durable.
+    pub accepted: NodeSet,
+    /// Whether those contained a replication quorum.
+    pub chosen: bool,
+    /// When it was last sent.
+    pub sent: Time,
+    /// How often it was sent again.
+    pub resent: u32,
+}
+
+/// Consecutive assignments from `base` on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Window {
+    base: Index,
+    slots: VecDeque<Assignment>,
+}
+
+impl Window {
+    /// An empty window whose first assignment will be at `base`.
+    pub fn new(base: Index) -> Self {
+        Self { base, slots: VecDeque::new() }
+    }
+
+    /// The index the next assignment gets.
+    pub fn next(&self) -> Index {
+        self.base.plus(self.slots.len() as u64)
+    }
+
+    /// Adds the next assignment.
+    pub fn push(&mut self, batch: Batch, now: Time, chosen: bool) {
+        self.slots.push_back(Assignment { batch, accepted: NodeSet::EMPTY, chosen, sent: now, resent: 0 });
+    }
+
+    /// Counts an acceptance; the set of members so far if it is news and the batch is not chosen yet.
+    pub fn accepted(&mut self, index: Index, digest: Digest, by: NodeId) -> Option<NodeSet> {
+        let slot = self.get_mut(index)?;
+        let news = slot.batch.digest() == digest && slot.accepted.insert(by);
+        (news && !slot.chosen).then_some(slot.accepted)
+    }
+
+    /// Marks an assignment chosen.
+    pub fn choose(&mut self, index: Index) {
+        self.get_mut(index).expect("only what is in flight is chosen").chosen = true;
+    }
+
+    /// Forgets everything up to `floor`.
+    pub fn retire(&mut self, floor: Index) {
+        while self.base <= floor && self.slots.pop_front().is_some() {
+            self.base = self.base.next();
+        }
+    }
+
+    /// Whether an assignment at `index` is in flight.
+    pub fn contains(&self, index: Index) -> bool {
+        index >= self.base && index < self.next()
+    }
+
+    /// Assignments that are not chosen, with their indexes.
+    pub fn waiting(&mut self) -> impl Iterator<Item = (Index, &mut Assignment)> {
+        let base = self.base;
+        self.slots.iter_mut().enumerate().map(move |(at, slot)| (base.plus(at as u64), slot)).filter(|(_, slot)| !slot.chosen)
+    }
+
+    fn get_mut(&mut self, index: Index) -> Option<&mut Assignment> {
+        let at = index.0.checked_sub(self.base.0)?;
+        self.slots.get_mut(usize::try_from(at).ok()?)
+    }
+}
