@@ -13,7 +13,7 @@ use crate::{
     batch::Command,
     configuration::Configuration,
     ids::{ConnectionId, Index, NodeId},
-    interface::{CloseReason, Fault, Ignored, Input, Note, Output, ReadDisk, Timer},
+    interface::{CloseReason, Ignored, Input, Note, Output, ReadDisk, Timer},
     journal::{Journal, JournalError, Recovered},
     message::{ClientRequest, ClientResponse, Refusal, RequestKey, Status},
     options::{BadOption, Options},

@@ -230,7 +230,7 @@ impl Replica {
     }
 
     /// Whether the window has a place for another assignment.
-    fn has_room(&self) -> bool {
+    pub(super) fn has_room(&self) -> bool {
         let Role::Leader(leader) = &self.role else { return false };
         let next = leader.window.next();
         next <= self.log.floor().plus(self.history.configuration_at(next).window())

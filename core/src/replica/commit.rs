@@ -269,6 +269,10 @@ impl Replica {
         let floor = self.log.floor();
         if matches!(&self.role, Role::Leader(leader) if leader.opened) {
             self.measure_loss(floor);
+            let until = self.hollow_until();
+            if let Role::Leader(leader) = &mut self.role {
+                leader.fill_until(until);
+            }
             self.after_floor(turn);
         }
     }

@@ -263,11 +263,14 @@ impl Replica {
             match &self.role {
                 Role::Leader(leader) => {
                     consider(leader.heartbeat_at, Timer::Heartbeat);
-                    if let Some(tick) = leader.tick_at(next_expiry) {
-                        consider(tick, Timer::Tick);
-                    }
-                    if let Some(batch) = self.assignments.batch_at(&self.options) {
-                        consider(batch, Timer::Batch);
+                    // Without room nothing can be assigned whatever the time; an acceptance makes room.
+                    if leader.opened && self.has_room() {
+                        if let Some(tick) = leader.tick_at(next_expiry) {
+                            consider(tick, Timer::Tick);
+                        }
+                        if let Some(batch) = self.assignments.batch_at(&self.options) {
+                            consider(batch, Timer::Batch);
+                        }
                     }
                 }
                 _ => consider(self.election_at, Timer::Election),
