@@ -16,6 +16,7 @@ pub mod journal;
 pub mod message;
 pub mod node;
 pub mod options;
+pub mod ram_disk;
 pub mod replica;
 pub mod service;
 pub mod time;

@@ -39,6 +39,18 @@ pub struct JournalOptions {
     pub seal: Seal,
     /// How long after a round its slots are written if no other round carries them.
     pub seal_idle: Span,
+    /// Whether anything is made durable at all.
+    pub persistence: Persistence,
+}
+
+/// What the journal does with what it is given.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Persistence {
+    /// Makes it durable before anyone relies on it.
+    Durable,
+    /// Forgets it: a node that stops must never come back, or it breaks its promises. For benchmarks, and for clusters
+    /// whose operator said in so many words that they may lose everything.
+    None,
 }
 
 /// When a record counts as durable.
@@ -68,7 +80,13 @@ impl Default for Options {
 
 impl Default for JournalOptions {
     fn default() -> Self {
-        Self { segment_bytes: 64 << 20, segment_records: 128 * 1024, seal: Seal::Lazy, seal_idle: Span::millis(5) }
+        Self {
+            segment_bytes: 64 << 20,
+            segment_records: 128 * 1024,
+            seal: Seal::Lazy,
+            seal_idle: Span::millis(5),
+            persistence: Persistence::Durable,
+        }
     }
 }
 

@@ -138,8 +138,7 @@ impl Assignments {
 
     /// Whether the queue may be cut into a batch now.
     fn is_ripe(&self, options: &Options, now: Time) -> bool {
-        !self.queue.is_empty()
-            && (self.queue.len() >= options.max_batch || now >= self.since + options.batch_interval)
+        !self.queue.is_empty() && (self.queue.len() >= options.max_batch || now >= self.since + options.batch_interval)
     }
 }
 

@@ -65,7 +65,8 @@ pub fn decide(k: Index, quorums: &QuorumSystem, answers: &BTreeMap<NodeId, Answe
         if let (true, Some((_, batch))) = (entry.committed, &entry.accepted) {
             return Decision::Committed(batch.clone());
         }
-        if let Some(batch) = entry.unknown.filter(|unknown| unknown.committed).and_then(|unknown| held(unknown.digest)) {
+        if let Some(batch) = entry.unknown.filter(|unknown| unknown.committed).and_then(|unknown| held(unknown.digest))
+        {
             return Decision::Committed(batch.clone());
         }
     }

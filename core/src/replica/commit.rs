@@ -223,9 +223,11 @@ impl Replica {
         leading: Option<(View, Index)>,
         entries: Vec<(Index, Batch)>,
     ) {
-        let asked = self.learner.fetch.as_ref().is_some_and(|fetch| {
-            nonce == (self.incarnation, fetch.counter) && fetch.asked == from
-        });
+        let asked = self
+            .learner
+            .fetch
+            .as_ref()
+            .is_some_and(|fetch| nonce == (self.incarnation, fetch.counter) && fetch.asked == from);
         if !asked {
             return turn.ignore(Ignored::Unasked);
         }

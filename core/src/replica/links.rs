@@ -210,7 +210,9 @@ impl Replica {
             return turn.ignore(Ignored::OutOfRange);
         }
         let cluster = genesis.cluster_id(&nonces);
-        if let Some((told, _)) = told && told != cluster {
+        if let Some((told, _)) = told
+            && told != cluster
+        {
             return turn.ignore(Ignored::Stranger);
         }
         for (peer, nonce) in self.links.peers.values_mut().zip(&nonces) {

@@ -294,6 +294,11 @@ impl Replica {
         self.fault.take()
     }
 
+    /// Which member this is.
+    pub fn id(&self) -> NodeId {
+        self.me
+    }
+
     /// The log in memory.
     pub fn log(&self) -> &Log {
         &self.log

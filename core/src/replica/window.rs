@@ -72,7 +72,11 @@ impl Window {
     /// Assignments that are not chosen, with their indexes.
     pub fn waiting(&mut self) -> impl Iterator<Item = (Index, &mut Assignment)> {
         let base = self.base;
-        self.slots.iter_mut().enumerate().map(move |(at, slot)| (base.plus(at as u64), slot)).filter(|(_, slot)| !slot.chosen)
+        self.slots
+            .iter_mut()
+            .enumerate()
+            .map(move |(at, slot)| (base.plus(at as u64), slot))
+            .filter(|(_, slot)| !slot.chosen)
     }
 
     fn get_mut(&mut self, index: Index) -> Option<&mut Assignment> {
