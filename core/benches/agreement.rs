@@ -299,7 +299,8 @@ impl NodeCluster {
                 for _ in 0..batch {
                     sequence += 1;
                     let key = (sequence % 10_000).to_le_bytes();
-                    let payload = kv::put(&key, &value);
+                    let put = kv::Operation::Put { key: &key, value: &value };
+                    let payload = kv::encode(&[put]).expect("within the limits");
                     let request = ClientRequest::Write { session, sequence: Sequence(sequence), acked, payload };
                     self.feed(self.leader, Input::Client { connection: CONNECTION, request });
                 }
