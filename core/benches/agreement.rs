@@ -300,7 +300,7 @@ impl NodeCluster {
                     sequence += 1;
                     let key = (sequence % 10_000).to_le_bytes();
                     let put = kv::Operation::Put { key: &key, value: &value };
-                    let payload = kv::encode(&[put]).expect("within the limits");
+                    let payload = kv::request::encode(&[put]).expect("within the limits");
                     let request = ClientRequest::Write { session, sequence: Sequence(sequence), acked, payload };
                     self.feed(self.leader, Input::Client { connection: CONNECTION, request });
                 }
