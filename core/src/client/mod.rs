@@ -52,6 +52,8 @@ mod links;
 mod operations;
 mod sending;
 mod session;
+#[cfg(test)]
+mod tests;
 
 pub use interface::{
     ClientInput, ClientNote, ClientOptions, ClientOutput, EndpointId, IgnoredAnswer, OperationId, Outcome, WhyNotDone,

@@ -42,7 +42,7 @@ impl Client {
         let keep_alive = session.is_idle() && now >= session.keep_alive_at(self.options.keep_alive_percent);
         match self.stage {
             Stage::Open => keep_alive.then_some(Errand::KeepAlive),
-            Stage::Closing(_) => (self.outstanding() == 0).then_some(Errand::Close),
+            Stage::Closing(deadline) => (self.outstanding() == 0 && now < deadline).then_some(Errand::Close),
             Stage::Closed => None,
         }
     }
@@ -51,6 +51,7 @@ impl Client {
     pub(super) fn tend_close(&mut self, turn: &mut Turn) {
         if matches!(self.stage, Stage::Closing(_)) && self.operations.is_empty() {
             self.stage = Stage::Closed;
+            self.session = None;
             for endpoint in self.links.all_alive() {
                 self.links.set_state(endpoint, State::Down);
                 turn.out.push(ClientOutput::Disconnect { endpoint });
