@@ -23,11 +23,19 @@
 //!
 //! Deliberately absent: anything the world does not perform. A directive exists when both sides exist.
 
+pub mod check;
 pub mod event;
+pub mod fields;
+mod line;
 pub mod operation;
+pub mod parse;
+mod print;
+pub mod words;
 
 pub use event::{EventKind, MessageKind};
+pub use fields::Percent;
 pub use operation::{Operation, Verb, Workload};
+pub use parse::ParseError;
 
 use crate::oracle::Oracle;
 use ios_core::{
@@ -119,6 +127,7 @@ impl Default for Cluster {
                     segment_records: 128,
                     seal: Seal::Lazy,
                     seal_idle: Span::millis(5),
+                    ..JournalOptions::default()
                 },
                 max_batch: 64,
                 max_batch_bytes: 4 << 10,
@@ -262,7 +271,7 @@ pub enum Who {
 pub enum Target {
     /// This member.
     Node(NodeId),
-    /// The member that leads in the highest view at that moment. If none does, the line has no effect (and has not fired).
+    /// The member that leads in the highest view at that moment. If none does, the line does nothing and has not fired.
     Leader,
     /// The member whose event triggered the line.
     It,
@@ -341,8 +350,8 @@ pub enum Action {
         /// Which client.
         client: u8,
     },
-    /// `partition a b | c d [oneway]`: nothing sent from a group to another one from now on arrives. Ends that are named
-    /// in no group are cut off from nobody.
+    /// `partition a b | c d [oneway]`: nothing sent from a group to another one from now on arrives. Ends that are
+    /// named in no group are cut off from nobody.
     Partition {
         /// At least two disjoint groups.
         groups: Vec<Vec<End>>,
@@ -369,8 +378,8 @@ pub enum Action {
     },
     /// `heal`: ends every partition, isolation and cut.
     Heal,
-    /// `rot NODE body|slot|identity ...`: damages durable bytes of a node, as far as the fault atlas allows. Nothing, and
-    /// not fired, if there is nothing of the kind. A node reads its disk only when it starts.
+    /// `rot NODE body|slot|identity ...`: damages durable bytes of a node, as far as the fault atlas allows. Nothing,
+    /// and not fired, if there is nothing of the kind. A node reads its disk only when it starts.
     Rot {
         /// Whose disk.
         node: Target,
@@ -500,8 +509,8 @@ pub enum SyncFate {
 pub enum Liveness {
     /// Nothing.
     Off,
-    /// The core heals: its nodes restart and resume, links among them and with clients work, disks and clocks behave. The
-    /// rest stays as it is for ever. Everything clients have begun must finish within the bound.
+    /// The core heals: its nodes restart and resume, links among them and with clients work, disks and clocks behave.
+    /// The rest stays as it is for ever. Everything clients have begun must finish within the bound.
     Core {
         /// Its nodes, which must contain a Q1 and a Q2; all if empty.
         nodes: Vec<NodeId>,
@@ -528,3 +537,6 @@ impl Default for Scenario {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

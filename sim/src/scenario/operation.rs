@@ -1,5 +1,6 @@
 //! What clients ask: operations written by hand, and a generated workload.
 
+use super::fields::Percent;
 use crate::choice::{Chooser, Stream};
 use ios_core::time::Span;
 
@@ -37,7 +38,7 @@ impl Operation {
     }
 }
 
-/// A generated workload: operations spread evenly over the clients. Shares are in per cent, drawn per operation.
+/// A generated workload: operations spread evenly over the clients. Shares are drawn per operation.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Workload {
     /// How many operations in all; zero for none.
@@ -45,13 +46,13 @@ pub struct Workload {
     /// Over how many keys.
     pub keys: u32,
     /// Share of reads among all.
-    pub reads: u8,
+    pub reads: Percent,
     /// Share of deletions among writes.
-    pub deletes: u8,
+    pub deletes: Percent,
     /// Share of compare-and-set among writes.
-    pub cas: u8,
+    pub cas: Percent,
     /// Share of requests of several verbs among writes.
-    pub multi: u8,
+    pub multi: Percent,
     /// Bytes of a value, at least; values are unique, so that a reader's history tells which write it saw.
     pub value: u32,
     /// How long a client waits from the end of an operation to the next.
@@ -65,10 +66,10 @@ impl Default for Workload {
         Self {
             ops: 0,
             keys: 4,
-            reads: 30,
-            deletes: 5,
-            cas: 10,
-            multi: 5,
+            reads: Percent(30),
+            deletes: Percent(5),
+            cas: Percent(10),
+            multi: Percent(5),
             value: 8,
             think: (Span::millis(1), Span::millis(20)),
             in_flight: 1,
@@ -88,10 +89,10 @@ impl Workload {
         let key = |what: u64| [u64::from(client), u64::from(number), what];
         let percent = |what| choose.between(0, 99, Stream::Operation, &key(what));
         let verb = |place: u64, read: bool| self.verb(choose, client, number, place, read);
-        if percent(0) < u64::from(self.reads) {
+        if percent(0) < u64::from(self.reads.0) {
             return Operation { verbs: vec![verb(0, true)] };
         }
-        if percent(1) >= u64::from(self.multi) {
+        if percent(1) >= u64::from(self.multi.0) {
             return Operation { verbs: vec![verb(0, false)] };
         }
         let count = choose.between(2, 4, Stream::Operation, &key(2));
@@ -116,7 +117,7 @@ impl Workload {
             };
         }
         let share = draw(0, 99, 2);
-        let (deletes, cas) = (u64::from(self.deletes), u64::from(self.cas));
+        let (deletes, cas) = (u64::from(self.deletes.0), u64::from(self.cas.0));
         let value = self.padded(format!("{client}.{number}.{place}"));
         if share < deletes {
             Verb::Delete(name)

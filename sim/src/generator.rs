@@ -1,0 +1,466 @@
+//! `generate(seed) -> Scenario`: what is thrown at a cluster.
+//!
+//! Swarm testing (Groce et al. 2012): each seed switches every kind of fault off with probability one half, so that
+//! some runs see one kind alone and at full strength, and others see many together. Rates are log-uniform, sizes and
+//! options favour the tiny limits at which bookkeeping breaks (window 1, batches of 1, segments of a few KiB).
+//!
+//! `rand_chacha` drives the generator, one sequence per seed: `--seed N` means the same within one commit, and a
+//! scenario *file* means the same for ever.
+
+use crate::scenario::{
+    Action, Cluster, Condition, Damage, Disk, End, EventKind, Line, Links, Liveness, MessageKind, Percent, RotPart,
+    Scenario, Slow, Target, Trigger, Who, Workload,
+};
+use ios_core::{
+    ids::{NodeId, NodeSet},
+    journal::segment_bytes_min,
+    options::Seal,
+    replica::quorum::QuorumSpec,
+    time::{Span, Time},
+};
+use rand_chacha::{
+    ChaCha8Rng,
+    rand_core::{RngCore, SeedableRng},
+};
+
+/// What kind of scenarios a sweep runs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Profile {
+    /// Every kind of fault, within what the protocol promises to survive.
+    #[default]
+    Swarm,
+    /// No faults: what is left must be fast and clean.
+    Calm,
+    /// No faults, and a large workload: how fast the simulator is.
+    Perf,
+}
+
+impl Profile {
+    /// All profiles with their names.
+    pub const NAMES: [(Profile, &'static str); 3] =
+        [(Profile::Swarm, "swarm"), (Profile::Calm, "calm"), (Profile::Perf, "perf")];
+
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        Self::NAMES.iter().find(|(profile, _)| *profile == self).expect("every profile has a name").1
+    }
+}
+
+/// The scenario of a seed.
+pub fn generate(profile: Profile, seed: u64) -> Scenario {
+    let mut draw = Draw { rng: ChaCha8Rng::seed_from_u64(seed) };
+    let scenario = match profile {
+        Profile::Swarm => swarm(&mut draw, seed),
+        Profile::Calm => {
+            let cluster = cluster(&mut draw);
+            let workload = workload(&mut draw);
+            Scenario { cluster, workload, seed, ..Scenario::default() }
+        }
+        Profile::Perf => Scenario {
+            cluster: Cluster { window: 64, clients: 8, ..Cluster::default() },
+            workload: Workload {
+                ops: 20_000,
+                keys: 64,
+                think: (Span::ZERO, Span::micros(100)),
+                in_flight: 32,
+                ..Workload::default()
+            },
+            seed,
+            ..Scenario::default()
+        },
+    };
+    debug_assert_eq!(crate::scenario::check::problem(&scenario), None, "seed {seed}:\n{scenario}");
+    scenario
+}
+
+/// Which kinds of fault a seed may use.
+struct Kinds {
+    links: bool,
+    client_links: bool,
+    partitions: bool,
+    processes: bool,
+    power: bool,
+    mid_step: bool,
+    pauses: bool,
+    disks: bool,
+    disk_errors: bool,
+    rot: bool,
+    clocks: bool,
+    slow: bool,
+    clients: bool,
+}
+
+fn swarm(draw: &mut Draw, seed: u64) -> Scenario {
+    let calm = draw.one_in(16);
+    let mut on = || draw.coin() && !calm;
+    let kinds = Kinds {
+        links: on(),
+        client_links: on(),
+        partitions: on(),
+        processes: on(),
+        power: on(),
+        mid_step: on(),
+        pauses: on(),
+        disks: on(),
+        disk_errors: on() && on(),
+        rot: on(),
+        clocks: on(),
+        slow: on(),
+        clients: on(),
+    };
+    let cluster = cluster(draw);
+    let timeout = cluster.options.election_timeout;
+    let mut scenario = Scenario {
+        seed,
+        network: links(draw, timeout, kinds.links),
+        client_network: links(draw, timeout, kinds.client_links),
+        disk: disk(draw, timeout, kinds.disks),
+        workload: workload(draw),
+        run: Span(draw.log(Span::millis(800).0, Span::millis(4000).0)),
+        cluster,
+        ..Scenario::default()
+    };
+    if kinds.clocks {
+        scenario.clocks = clocks(draw, scenario.cluster.nodes);
+    }
+    plan(draw, &kinds, &mut scenario);
+    scenario.liveness = liveness(draw, &scenario.cluster);
+    scenario
+}
+
+fn cluster(draw: &mut Draw) -> Cluster {
+    let mut cluster = Cluster { nodes: *draw.pick(&[1, 2, 3, 3, 3, 3, 4, 4, 5, 5, 5, 6, 7]), ..Cluster::default() };
+    let nodes = u64::from(cluster.nodes);
+    cluster.quorum = match draw.range(0, 9) {
+        0..=3 => QuorumSpec::Majority,
+        4 => QuorumSpec::NonStrictMajority,
+        5 => QuorumSpec::AllIn,
+        6 => QuorumSpec::OneIn,
+        _ => QuorumSpec::Fixed(draw.range(1, nodes) as i64),
+    };
+    cluster.window = if draw.one_in(4) { 1 } else { draw.log(1, 64) };
+    cluster.clients = draw.log(1, 6) as u8;
+    if draw.one_in(3) {
+        cluster.session_ttl = Span(draw.log(Span::millis(200).0, Span::secs(5).0));
+    }
+    cluster.client_retry = Span(draw.log(Span::millis(40).0, Span::millis(500).0));
+    let deadline = draw.log(Span::millis(200).0, Span::secs(8).0);
+    cluster.client_deadline = Span(deadline.max(cluster.client_retry.0));
+
+    let options = &mut cluster.options;
+    options.heartbeat = Span(draw.log(Span::millis(10).0, Span::millis(60).0));
+    options.election_timeout = options.heartbeat.times(draw.range(4, 12));
+    options.max_batch = if draw.one_in(3) { 1 } else { draw.log(1, 64) as usize };
+    options.max_batch_bytes = if draw.one_in(4) { draw.log(1, 256) as usize } else { options.max_batch_bytes };
+    options.batch_interval = if draw.one_in(3) { Span(draw.log(100_000, 5_000_000)) } else { Span::ZERO };
+    options.explicit_commit = draw.coin();
+    options.queue_max = if draw.one_in(5) { draw.log(1, 16) as usize } else { options.queue_max };
+    options.reads_max = if draw.one_in(5) { draw.log(1, 16) as usize } else { options.reads_max };
+    let journal = &mut options.journal;
+    journal.segment_records = draw.log(16, 128) as u32;
+    journal.segment_bytes = segment_bytes_min(journal.segment_records) + draw.log(1 << 12, 1 << 16);
+    journal.seal = if draw.one_in(3) { Seal::Eager } else { Seal::Lazy };
+    journal.seal_idle = Span(draw.log(Span::millis(1).0, Span::millis(20).0));
+    cluster
+}
+
+fn workload(draw: &mut Draw) -> Workload {
+    Workload {
+        ops: draw.log(16, 300) as u32,
+        keys: draw.log(1, 16) as u32,
+        reads: Percent(*draw.pick(&[0, 10, 30, 50, 90])),
+        deletes: Percent(*draw.pick(&[0, 5, 20])),
+        cas: Percent(*draw.pick(&[0, 10, 40])),
+        multi: Percent(*draw.pick(&[0, 5, 30])),
+        value: draw.log(1, 200) as u32,
+        think: (Span::ZERO, Span(draw.log(Span::millis(1).0, Span::millis(40).0))),
+        in_flight: if draw.one_in(3) { 1 } else { draw.log(1, 16) as u8 },
+    }
+}
+
+/// Delays stay well below the election timeout: a cluster that cannot elect anyone tests little.
+fn links(draw: &mut Draw, timeout: Span, faults: bool) -> Links {
+    let low = draw.log(50_000, (timeout.0 / 40).max(100_000));
+    let mut links = Links { delay: (Span(low), Span(low * draw.range(1, 4))), ..Links::default() };
+    if faults {
+        for rate in [&mut links.drop, &mut links.duplicate, &mut links.reorder, &mut links.late] {
+            *rate = if draw.coin() { draw.log(1_000, 200_000) as u32 } else { 0 };
+        }
+        let late = draw.log(timeout.0, timeout.0 * 8);
+        links.late_by = (Span(late / 2), Span(late));
+    }
+    links
+}
+
+fn disk(draw: &mut Draw, timeout: Span, faults: bool) -> Disk {
+    let low = draw.log(20_000, timeout.0 / 80);
+    let mut disk = Disk { latency: (Span(low), Span(low * draw.range(1, 4))), ..Disk::default() };
+    disk.lost = *draw.pick(&[0, 100_000, 500_000, 900_000, 1_000_000]);
+    disk.torn = *draw.pick(&[0, 200_000, 500_000, 1_000_000]);
+    if faults {
+        disk.slow = draw.log(1_000, 100_000) as u32;
+        disk.slow_by = (Span(timeout.0 / 20), Span(draw.log(timeout.0 / 10, timeout.0 * 2)));
+    }
+    disk
+}
+
+/// At most 500 millionths: quartz is within 100, and the oracle of log time wants the bound stated.
+fn clocks(draw: &mut Draw, nodes: u8) -> Vec<(NodeId, i32)> {
+    let mut clocks = Vec::new();
+    for node in 0..nodes {
+        if draw.coin() {
+            let ppm = draw.log(10, 500) as i32;
+            clocks.push((NodeId(node), if draw.coin() { ppm } else { -ppm }));
+        }
+    }
+    clocks
+}
+
+/// Heals everyone, or only a smallest set of nodes that contains both kinds of quorum.
+fn liveness(draw: &mut Draw, cluster: &Cluster) -> Liveness {
+    let within = Span::secs(30);
+    let mut core = cluster.members();
+    if draw.coin() {
+        return Liveness::Core { nodes: Vec::new(), within };
+    }
+    let configuration = cluster.configuration().expect("the generator makes legal clusters");
+    let quorums = configuration.quorums();
+    for _ in 0..cluster.nodes {
+        let out = draw.range(0, core.len() as u64 - 1) as usize;
+        let rest: NodeSet = core.iter().enumerate().filter(|(at, _)| *at != out).map(|(_, node)| *node).collect();
+        if quorums.has_recovery_quorum(rest) && quorums.has_replication_quorum(rest) {
+            core.remove(out);
+        }
+    }
+    Liveness::Core { nodes: core, within }
+}
+
+fn plan(draw: &mut Draw, kinds: &Kinds, scenario: &mut Scenario) {
+    let nodes = scenario.cluster.nodes;
+    let mut lines = Vec::new();
+    let mut times = |draw: &mut Draw, wanted: bool, most: u64, act: &mut dyn FnMut(&mut Draw, Span) -> Action| {
+        for _ in 0..if wanted { draw.range(1, most) } else { 0 } {
+            let at = Time(draw.range(0, scenario.run.0 * 9 / 10));
+            let back = Span(draw.log(Span::millis(2).0, scenario.run.0 / 2));
+            lines.push((at, act(draw, back)));
+        }
+    };
+    times(draw, kinds.processes, 4, &mut |draw, back| crash(draw, nodes, false, back));
+    times(draw, kinds.power, 4, &mut |draw, back| crash(draw, nodes, true, back));
+    times(draw, kinds.pauses, 4, &mut |draw, back| Action::Pause { node: draw.node(nodes), back: Some(back) });
+    times(draw, kinds.partitions && nodes > 1, 4, &mut |draw, back| partition(draw, nodes, back));
+    times(draw, kinds.slow, 3, &mut |draw, back| Action::Slow {
+        node: draw.node(nodes),
+        what: if draw.coin() { Slow::Disk } else { Slow::Links },
+        by: Span(draw.log(Span::millis(1).0, Span::millis(200).0)),
+        back: Some(back),
+    });
+    times(draw, kinds.disk_errors, 2, &mut |draw, back| Action::FailDisk { node: draw.node(nodes), back: Some(back) });
+    times(draw, kinds.clocks, 2, &mut |draw, _| Action::Skew {
+        node: Target::Node(NodeId(draw.range(0, u64::from(nodes) - 1) as u8)),
+        ppm: draw.range(0, 1000) as i32 - 500,
+    });
+    let clients = scenario.cluster.clients;
+    times(draw, kinds.clients, 4, &mut |draw, back| {
+        let client = draw.range(0, u64::from(clients) - 1) as u8;
+        match draw.range(0, 2) {
+            0 => Action::PauseClient { client, back: Some(back) },
+            1 => Action::Disconnect { client },
+            _ => Action::CrashClient { client },
+        }
+    });
+    lines.sort_by_key(|(at, _)| *at);
+    scenario.plan.extend(lines.into_iter().map(|(at, action)| Line { condition: Condition::At(at), action }));
+    if kinds.mid_step {
+        for _ in 0..draw.range(1, 4) {
+            scenario.plan.push(mid_step(draw, scenario.run));
+        }
+    }
+    if kinds.rot {
+        for _ in 0..draw.range(1, 4) {
+            rot(draw, scenario);
+        }
+    }
+}
+
+/// One time in eight the node stays down until the liveness phase, or for ever if that leaves it out.
+fn crash(draw: &mut Draw, nodes: u8, power: bool, back: Span) -> Action {
+    let back = if draw.one_in(8) { None } else { Some(back) };
+    if draw.one_in(6) {
+        Action::CrashAll { power, back: back.or(Some(Span::millis(50))) }
+    } else {
+        Action::Crash { node: draw.node(nodes), power, back }
+    }
+}
+
+fn partition(draw: &mut Draw, nodes: u8, back: Span) -> Action {
+    let back = if draw.one_in(8) { None } else { Some(back) };
+    let mut ends: Vec<End> = (0..nodes).map(|node| End::Node(NodeId(node))).collect();
+    for last in (1..ends.len()).rev() {
+        ends.swap(last, draw.range(0, last as u64) as usize);
+    }
+    match draw.range(0, 5) {
+        0 => Action::Isolate { node: draw.node(nodes), back },
+        1 => Action::Cut { from: ends[0], to: ends[1], back },
+        2 if nodes >= 3 => {
+            // A bridge: the last node hears both sides, which do not hear each other.
+            let middle = ends.len() / 2;
+            ends.pop();
+            let right = ends.split_off(middle);
+            Action::Partition { groups: vec![ends, right], oneway: false, back }
+        }
+        shape => {
+            let right = ends.split_off(draw.range(1, u64::from(nodes) - 1) as usize);
+            Action::Partition { groups: vec![ends, right], oneway: shape == 5, back }
+        }
+    }
+}
+
+/// A crash at a protocol event, in the midst of the node's step.
+fn mid_step(draw: &mut Draw, run: Span) -> Line {
+    let event = match draw.range(0, 9) {
+        0 => EventKind::Sends(draw.pick(&MessageKind::NAMES[..14]).0),
+        1 => EventKind::Receives(draw.pick(&MessageKind::NAMES[..14]).0),
+        2..=4 => EventKind::Outputs,
+        _ => draw.pick(&EventKind::NAMES).0,
+    };
+    let most = if event == EventKind::Outputs { 4000 } else { 60 };
+    let trigger = Trigger {
+        who: if draw.one_in(3) { Who::Leader } else { Who::Any },
+        event,
+        index: None,
+        view: None,
+        peer: None,
+        nth: draw.log(1, most) as u32,
+        before: draw.coin(),
+        delay: if draw.one_in(4) { Span(draw.log(10_000, 10_000_000)) } else { Span::ZERO },
+    };
+    let back = Some(Span(draw.log(Span::millis(2).0, run.0 / 4)));
+    Line { condition: Condition::Event(trigger), action: Action::Crash { node: Target::It, power: draw.coin(), back } }
+}
+
+/// Damage is noticed when a node starts, so a crash follows soon.
+fn rot(draw: &mut Draw, scenario: &mut Scenario) {
+    let node = Target::Node(NodeId(draw.range(0, u64::from(scenario.cluster.nodes) - 1) as u8));
+    let at = Time(draw.range(scenario.run.0 / 10, scenario.run.0 * 8 / 10));
+    let crash = at + Span(draw.log(10_000, Span::millis(50).0));
+    for _ in 0..draw.log(1, 6) {
+        let part = *draw.pick(&[RotPart::Body, RotPart::Body, RotPart::Body, RotPart::Slot, RotPart::Identity]);
+        let damage = *draw.pick(&[Damage::Bit, Damage::Bit, Damage::Whole, Damage::Zero]);
+        let index = if part != RotPart::Identity && draw.coin() { Some(draw.log(1, 64)) } else { None };
+        let action = Action::Rot { node, part, index, damage };
+        scenario.plan.push(Line { condition: Condition::At(at), action });
+    }
+    let back = Some(Span(draw.log(Span::millis(2).0, Span::millis(200).0)));
+    let action = Action::Crash { node, power: draw.coin(), back };
+    scenario.plan.push(Line { condition: Condition::At(crash), action });
+}
+
+/// Integer draws from one sequence.
+struct Draw {
+    rng: ChaCha8Rng,
+}
+
+impl Draw {
+    /// From `low` to `high`, both included.
+    fn range(&mut self, low: u64, high: u64) -> u64 {
+        assert!(low <= high, "an empty range {low}..={high}");
+        low + ((u128::from(self.rng.next_u64()) * (u128::from(high - low) + 1)) >> 64) as u64
+    }
+
+    fn one_in(&mut self, n: u64) -> bool {
+        self.range(1, n) == 1
+    }
+
+    fn coin(&mut self) -> bool {
+        self.one_in(2)
+    }
+
+    /// From `low` to `high`, every factor of two equally likely. `low` is above zero.
+    fn log(&mut self, low: u64, high: u64) -> u64 {
+        if low >= high {
+            return low;
+        }
+        let from = low << self.range(0, u64::from((high / low).ilog2()));
+        self.range(from, high.min(from.saturating_mul(2)))
+    }
+
+    fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
+        &from[self.range(0, from.len() as u64 - 1) as usize]
+    }
+
+    /// A node to do something to; the leader often, since that hurts most.
+    fn node(&mut self, nodes: u8) -> Target {
+        if self.one_in(3) { Target::Leader } else { Target::Node(NodeId(self.range(0, u64::from(nodes) - 1) as u8)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::check;
+
+    #[test]
+    fn every_generated_scenario_is_legal_and_reads_back() {
+        for (profile, _) in Profile::NAMES {
+            for seed in 0..500 {
+                let scenario = generate(profile, seed);
+                assert_eq!(check::problem(&scenario), None, "seed {seed}:\n{scenario}");
+                let text = scenario.to_string();
+                assert_eq!(text.parse(), Ok(scenario.clone()), "seed {seed}:\n{text}");
+                assert_eq!(generate(profile, seed), scenario);
+            }
+        }
+    }
+
+    #[test]
+    fn a_band_of_seeds_uses_every_size_quorum_system_and_kind_of_line() {
+        let band: Vec<Scenario> = (0..500).map(|seed| generate(Profile::Swarm, seed)).collect();
+        for nodes in 1..=7 {
+            assert!(band.iter().any(|scenario| scenario.cluster.nodes == nodes), "{nodes} nodes");
+        }
+        let text: String = band.iter().map(Scenario::to_string).collect();
+        for word in [
+            "quorum=non-strict-majority",
+            "quorum=all-in",
+            "quorum=one-in",
+            "quorum=fixed:",
+            "window=1 ",
+            "seal=eager",
+            "max_batch=1 ",
+            "drop=",
+            "duplicate=",
+            "reorder=",
+            "late=",
+            "slow=",
+            "clocks n",
+            "crash all",
+            "crash leader",
+            " process",
+            " power",
+            "pause n",
+            "pause c",
+            "disconnect c",
+            "crash c",
+            "partition n",
+            "oneway",
+            "isolate",
+            "cut n",
+            "rot n",
+            " body ",
+            " slot ",
+            " identity ",
+            "skew n",
+            " disk ",
+            " links ",
+            "fail n",
+            "before any",
+            "when leader",
+            "core=",
+        ] {
+            assert!(text.contains(word), "{word} appears in no scenario of 500");
+        }
+        let calm = band.iter().filter(|scenario| scenario.plan.is_empty()).count();
+        assert!(calm > 0, "some seeds have no plan at all");
+    }
+}
