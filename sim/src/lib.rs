@@ -4,6 +4,7 @@ pub mod choice;
 pub mod generator;
 pub mod ghost;
 pub mod history;
+pub mod linearize;
 pub mod oracle;
 pub mod outcome;
 pub mod scenario;
