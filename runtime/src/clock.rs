@@ -1,0 +1,56 @@
+//! The only reader of time in the project.
+//!
+//! The core wants a strictly monotonic clock: two readings never agree, so that "begun after this arrived" can be told
+//! by comparing times. `CLOCK_BOOTTIME` goes on while a machine is suspended, which is what a lease or an expiry means by
+//! time; where it is missing, `CLOCK_MONOTONIC` has to do.
+
+use ios_core::time::{Span, Time};
+use rustix::time::{ClockId, clock_gettime};
+use std::time::Duration;
+
+/// A strictly monotonic clock.
+#[derive(Debug, Default)]
+pub struct Clock {
+    last: Time,
+}
+
+impl Clock {
+    /// A reading later than every earlier one of this clock.
+    pub fn now(&mut self) -> Time {
+        self.last = Time(read_ns()).max(self.last + Span::nanos(1));
+        self.last
+    }
+}
+
+/// How long from `now` until `deadline`, for system calls that wait.
+pub fn until(now: Time, deadline: Time) -> Duration {
+    Duration::from_nanos(deadline.since(now).0)
+}
+
+#[cfg(target_os = "linux")]
+const CLOCK: ClockId = ClockId::Boottime;
+#[cfg(not(target_os = "linux"))]
+const CLOCK: ClockId = ClockId::Monotonic;
+
+fn read_ns() -> u64 {
+    let reading = clock_gettime(CLOCK);
+    reading.tv_sec as u64 * 1_000_000_000 + reading.tv_nsec as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_readings_agree() {
+        let mut clock = Clock::default();
+        let readings: Vec<Time> = (0..10_000).map(|_| clock.now()).collect();
+        assert!(readings.windows(2).all(|pair| pair[0] < pair[1]));
+    }
+
+    #[test]
+    fn waiting_ends_at_the_deadline_and_not_before_now() {
+        assert_eq!(until(Time(5), Time(12)), Duration::from_nanos(7));
+        assert_eq!(until(Time(12), Time(5)), Duration::ZERO);
+    }
+}
