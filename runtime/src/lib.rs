@@ -1,1 +1,16 @@
-//! Real sockets and disks for the core.
+//! Real sockets, disks and clocks for the core.
+//!
+//! Nothing here decides anything about the protocol: a [`server::Server`] feeds a [`Node`](ios_core::Node) what happens
+//! and does what it says, a [`client::BlockingClient`] does the same for a client. What the simulator does not run lives
+//! here, so there should be as little of it as possible.
+
+pub mod server;
+pub mod client;
+mod event_loop;
+mod links;
+pub mod disk;
+pub mod directory;
+pub mod notes;
+pub mod clock;
+
+pub use event_loop::End;

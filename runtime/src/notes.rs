@@ -1,0 +1,111 @@
+//! What becomes of a node's notes: counters, and log lines at a level that fits how often they come.
+
+use ios_core::interface::Note;
+use std::{collections::BTreeMap, fmt};
+
+/// How often each kind of note came, by name.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Counters(BTreeMap<&'static str, u64>);
+
+impl Counters {
+    /// Counts one note and logs it.
+    pub fn take(&mut self, note: &Note) {
+        *self.0.entry(name(note)).or_default() += 1;
+        log(note);
+    }
+
+    /// How often notes of this name came.
+    pub fn get(&self, name: &str) -> u64 {
+        self.0.get(name).copied().unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Counters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, (name, count)) in self.0.iter().enumerate() {
+            write!(f, "{}{name}={count}", if place == 0 { "" } else { " " })?;
+        }
+        Ok(())
+    }
+}
+
+fn name(note: &Note) -> &'static str {
+    match note {
+        Note::Opened { .. } => "opened",
+        Note::Founded { .. } => "founded",
+        Note::Verified { .. } => "verified",
+        Note::RefusedLink { .. } => "refused_link",
+        Note::Ignored(_) => "ignored",
+        Note::Canvassed { .. } => "canvassed",
+        Note::Candidate { .. } => "candidate",
+        Note::Leading { .. } => "leading",
+        Note::WindowOpened { .. } => "window_opened",
+        Note::SteppedDown { .. } => "stepped_down",
+        Note::Promised { .. } => "promised",
+        Note::Assigned { .. } => "assigned",
+        Note::Accepted { .. } => "accepted",
+        Note::Chosen { .. } => "chosen",
+        Note::Committed { .. } => "committed",
+        Note::Applied { .. } => "applied",
+        Note::Executed { .. } => "executed",
+        Note::Repeated { .. } => "repeated",
+        Note::Expired { .. } => "expired",
+        Note::ReadNoted { .. } => "read_noted",
+        Note::Repaired { .. } => "repaired",
+        Note::Whole => "whole",
+        Note::Fetching { .. } => "fetching",
+        Note::Retransmitted { .. } => "retransmitted",
+    }
+}
+
+/// What an operator should see goes to `info` or above, what explains a view change or a repair to `debug`, and what
+/// comes with every request to `trace`.
+fn log(note: &Note) {
+    match note {
+        Note::Opened { incarnation, promised, unknown, loss } => {
+            tracing::info!(%incarnation, %promised, unknown, loss, "opened");
+            if *loss || *unknown > 0 {
+                tracing::warn!(unknown, loss, "the disk lost records; they will be repaired from the other members");
+            }
+        }
+        Note::Founded { cluster } => tracing::info!(%cluster, "the cluster is founded"),
+        Note::Verified { peer, incarnation } => tracing::info!(%peer, %incarnation, "connected to peer"),
+        Note::RefusedLink { peer, why } => tracing::warn!(%peer, %why, "refused a peer"),
+        Note::Leading { view, recovered } => tracing::info!(%view, %recovered, "leading"),
+        Note::WindowOpened { view, floor } => tracing::info!(%view, %floor, "taking requests"),
+        Note::SteppedDown { view, why } => tracing::info!(%view, ?why, "stepped down"),
+        Note::Expired { session } => tracing::info!(%session, "session expired"),
+        Note::Whole => tracing::info!("whatever the disk lost is repaired"),
+        Note::Ignored(_)
+        | Note::Canvassed { .. }
+        | Note::Candidate { .. }
+        | Note::Promised { .. }
+        | Note::Repeated { .. }
+        | Note::Repaired { .. }
+        | Note::Fetching { .. }
+        | Note::Retransmitted { .. } => tracing::debug!(?note),
+        Note::Assigned { .. }
+        | Note::Accepted { .. }
+        | Note::Chosen { .. }
+        | Note::Committed { .. }
+        | Note::Applied { .. }
+        | Note::Executed { .. }
+        | Note::ReadNoted { .. } => tracing::trace!(?note),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ios_core::interface::Ignored;
+
+    #[test]
+    fn notes_are_counted_by_name() {
+        let mut counters = Counters::default();
+        for note in [Note::Whole, Note::Ignored(Ignored::Stranger), Note::Ignored(Ignored::OldView)] {
+            counters.take(&note);
+        }
+        assert_eq!(counters.to_string(), "ignored=2 whole=1");
+        assert_eq!((counters.get("ignored"), counters.get("founded")), (2, 0));
+    }
+}
