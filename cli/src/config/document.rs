@@ -1,0 +1,250 @@
+//! A TOML document that is read key by key and knows where everything stood.
+//!
+//! A [`Section`] remembers which keys it was asked for. Whatever is left over when it is [finished](Section::finish) is an
+//! unknown key: an error that names the line and the nearest known key. So there is no list of keys beside the code that
+//! reads them, and none can be accepted and ignored.
+
+use ios_core::{replica::quorum::QuorumSpec, time::Span};
+use std::fmt;
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+/// What is wrong with a configuration file, and where.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ConfigError {
+    /// The file, or what stands for it.
+    pub file: String,
+    /// The line, from 1, if it is about one.
+    pub line: Option<usize>,
+    /// What is wrong, and what would do.
+    pub what: String,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.file)?;
+        if let Some(line) = self.line {
+            write!(f, ":{line}")?;
+        }
+        write!(f, ": {}", self.what)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// A parsed file.
+pub struct Document<'t> {
+    file: &'t str,
+    text: &'t str,
+    root: DeTable<'t>,
+}
+
+impl<'t> Document<'t> {
+    /// Parses `text`, which errors will say to be from `file`.
+    pub fn parse(file: &'t str, text: &'t str) -> Result<Self, ConfigError> {
+        match DeTable::parse(text) {
+            Ok(root) => Ok(Self { file, text, root: root.into_inner() }),
+            Err(error) => Err(ConfigError {
+                file: file.to_owned(),
+                line: error.span().map(|span| line_of(text, span.start)),
+                what: error.message().trim().replace('\n', ", "),
+            }),
+        }
+    }
+
+    /// The file as a section.
+    pub fn root(&self) -> Section<'_> {
+        Section { document: self, name: String::new(), line: None, table: Some(&self.root), known: Vec::new() }
+    }
+
+    /// An error about no line in particular.
+    pub fn error(&self, what: impl Into<String>) -> ConfigError {
+        self.error_at(None, what)
+    }
+
+    /// An error about a line.
+    pub fn error_at(&self, line: Option<usize>, what: impl Into<String>) -> ConfigError {
+        ConfigError { file: self.file.to_owned(), line, what: what.into() }
+    }
+}
+
+/// One table of a document.
+pub struct Section<'d> {
+    document: &'d Document<'d>,
+    name: String,
+    line: Option<usize>,
+    table: Option<&'d DeTable<'d>>,
+    known: Vec<&'static str>,
+}
+
+/// A value that can be read from TOML.
+pub trait Setting: Sized {
+    /// What to write there, for errors.
+    const EXPECTED: &'static str;
+
+    /// Reads it; an error says more than that it is not as expected, or nothing.
+    fn read(value: &DeValue<'_>) -> Result<Self, String>;
+}
+
+impl<'d> Section<'d> {
+    /// Where the section begins, if it is there.
+    pub fn line(&self) -> Option<usize> {
+        self.line
+    }
+
+    /// The table `[name]`, empty if it is not there.
+    pub fn section(&mut self, name: &'static str) -> Result<Section<'d>, ConfigError> {
+        let Some(value) = self.value(name) else {
+            return Ok(self.subsection(name, None, None));
+        };
+        let line = self.line_at(value);
+        let table = value.get_ref().as_table();
+        let table = table.ok_or_else(|| self.document.error_at(line, format!("{name} must be a table: [{name}]")))?;
+        Ok(self.subsection(name, line, Some(table)))
+    }
+
+    /// The tables `[[name]]`.
+    pub fn sections(&mut self, name: &'static str) -> Result<Vec<Section<'d>>, ConfigError> {
+        let Some(value) = self.value(name) else { return Ok(Vec::new()) };
+        let wrong = |line| self.document.error_at(line, format!("{name} must be a list of tables: [[{name}]]"));
+        let items = value.get_ref().as_array().ok_or_else(|| wrong(self.line_at(value)))?;
+        items
+            .iter()
+            .map(|item| {
+                let line = self.line_at(item);
+                let table = item.get_ref().as_table().ok_or_else(|| wrong(line))?;
+                Ok(self.subsection(name, line, Some(table)))
+            })
+            .collect()
+    }
+
+    /// Reads `key` into `target` if it is there; returns its line.
+    pub fn set<T: Setting>(&mut self, key: &'static str, target: &mut T) -> Result<Option<usize>, ConfigError> {
+        let Some(value) = self.value(key) else { return Ok(None) };
+        let line = self.line_at(value);
+        match T::read(value.get_ref()) {
+            Ok(read) => {
+                *target = read;
+                Ok(line)
+            }
+            Err(why) => {
+                let place = if self.name.is_empty() { String::new() } else { format!(" in [{}]", self.name) };
+                let why = if why.is_empty() { String::new() } else { format!(": {why}") };
+                Err(self.document.error_at(line, format!("{key}{place} must be {}{why}", T::EXPECTED)))
+            }
+        }
+    }
+
+    /// Reads a `key` that must be there.
+    pub fn require<T: Setting>(&mut self, key: &'static str, mut blank: T) -> Result<T, ConfigError> {
+        if self.value(key).is_none() {
+            let what = format!("[{}] lacks {key}, which must be {}", self.name, T::EXPECTED);
+            return Err(self.document.error_at(self.line, what));
+        }
+        self.set(key, &mut blank)?;
+        Ok(blank)
+    }
+
+    /// Refuses every key that was not asked for.
+    pub fn finish(self) -> Result<(), ConfigError> {
+        let Some(table) = self.table else { return Ok(()) };
+        for (key, _) in table.iter() {
+            if self.known.iter().any(|known| *known == key.get_ref()) {
+                continue;
+            }
+            let mut what = match self.name.as_str() {
+                "" => format!("unknown section or key \"{}\"", key.get_ref()),
+                name => format!("unknown key \"{}\" in [{name}]", key.get_ref()),
+            };
+            match crate::suggest::nearest(key.get_ref(), self.known.iter().copied()) {
+                Some(near) => what.push_str(&format!("; did you mean \"{near}\"?")),
+                None => what.push_str(&format!("; known here: {}", self.known.join(", "))),
+            }
+            return Err(self.document.error_at(Some(line_of(self.document.text, key.span().start)), what));
+        }
+        Ok(())
+    }
+
+    fn value(&mut self, key: &'static str) -> Option<&'d Spanned<DeValue<'d>>> {
+        if !self.known.contains(&key) {
+            self.known.push(key);
+        }
+        self.table?.get(key)
+    }
+
+    fn subsection(&self, name: &str, line: Option<usize>, table: Option<&'d DeTable<'d>>) -> Section<'d> {
+        Section { document: self.document, name: name.to_owned(), line, table, known: Vec::new() }
+    }
+
+    fn line_at(&self, value: &Spanned<DeValue<'_>>) -> Option<usize> {
+        Some(line_of(self.document.text, value.span().start))
+    }
+}
+
+fn line_of(text: &str, offset: usize) -> usize {
+    text.as_bytes()[..offset.min(text.len())].iter().filter(|byte| **byte == b'\n').count() + 1
+}
+
+fn integer(value: &DeValue<'_>) -> Result<i128, String> {
+    let number = value.as_integer().ok_or_else(String::new)?;
+    i128::from_str_radix(&number.as_str().replace('_', ""), number.radix()).map_err(|error| error.to_string())
+}
+
+macro_rules! integer_setting {
+    ($($type:ty: $expected:literal;)*) => {$(
+        impl Setting for $type {
+            const EXPECTED: &'static str = $expected;
+            fn read(value: &DeValue<'_>) -> Result<Self, String> {
+                let number = integer(value)?;
+                number.try_into().map_err(|_| format!("{number} is out of range"))
+            }
+        }
+    )*};
+}
+
+integer_setting! {
+    u8: "a whole number from 0 to 255";
+    u32: "a whole number, not negative";
+    u64: "a whole number, not negative";
+    usize: "a whole number, not negative";
+}
+
+impl Setting for bool {
+    const EXPECTED: &'static str = "true or false";
+    fn read(value: &DeValue<'_>) -> Result<Self, String> {
+        value.as_bool().ok_or_else(String::new)
+    }
+}
+
+impl Setting for String {
+    const EXPECTED: &'static str = "a text in quotes";
+    fn read(value: &DeValue<'_>) -> Result<Self, String> {
+        value.as_str().map(str::to_owned).ok_or_else(String::new)
+    }
+}
+
+impl Setting for Span {
+    const EXPECTED: &'static str = "a length of time in quotes, such as \"50ms\"";
+    fn read(value: &DeValue<'_>) -> Result<Self, String> {
+        let text = value.as_str().ok_or_else(String::new)?;
+        text.parse().map_err(|error| format!("\"{text}\": {error}"))
+    }
+}
+
+impl Setting for QuorumSpec {
+    const EXPECTED: &'static str = "a quorum system in quotes, such as \"majority\"";
+    fn read(value: &DeValue<'_>) -> Result<Self, String> {
+        value.as_str().ok_or_else(String::new)?.parse().map_err(|error| format!("{error}"))
+    }
+}
+
+/// A setting that is one of a few words.
+pub fn one_of<T: Copy>(value: &DeValue<'_>, words: &[(&str, T)]) -> Result<T, String> {
+    let text = value.as_str().ok_or_else(String::new)?;
+    match words.iter().find(|(word, _)| *word == text) {
+        Some((_, meaning)) => Ok(*meaning),
+        None => Err(format!("\"{text}\" is unknown")),
+    }
+}

@@ -1,0 +1,315 @@
+//! `ios.toml`: one file for all members of a cluster.
+//!
+//! ```toml
+//! [cluster]                      # what all members must agree on; fixed when the cluster is founded
+//! quorum = "majority"            # majority, non-strict-majority, all-in, one-in, fixed:K
+//! window = 64
+//! session_ttl = "60s"
+//! application = "kv-store"       # or "dummy"
+//!
+//! [[member]]
+//! id = 0
+//! peer = "127.0.0.1:8090"        # where the other members reach it
+//! client = "127.0.0.1:8080"      # where clients reach it
+//!
+//! [node]                         # what each node decides for itself, as are the sections below
+//! explicit_commit = false
+//! max_batch = 1024
+//! max_batch_bytes = 1048576
+//! batch_interval = "0s"
+//! queue_max = 65536
+//! reads_max = 65536
+//! clients_max = 4096
+//!
+//! [timing]
+//! heartbeat = "50ms"
+//! election_timeout = "500ms"
+//!
+//! [journal]
+//! persistence = "dsync"          # or "fsync"
+//! segment_bytes = 67108864
+//! segment_records = 131072
+//! seal = "lazy"                  # or "eager"
+//! seal_idle = "5ms"
+//!
+//! [unsafe]
+//! persistence = "none"           # acknowledged writes do not survive a power loss
+//! ```
+
+mod document;
+
+pub use document::ConfigError;
+
+use document::{Document, Section, Setting, one_of};
+use ios_core::{
+    configuration::{Configuration, ConfigurationDraft, ConfigurationError},
+    ids::NodeId,
+    options::{Options, Seal},
+    service::{Application, application::UnknownApplication, kv::Kv},
+};
+use runtime::disk::Persistence;
+use std::{collections::BTreeMap, path::Path};
+use toml::de::DeValue;
+
+/// A checked configuration file.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ClusterFile {
+    /// Where each member is reached, by ascending id.
+    pub members: Vec<Member>,
+    /// What all members agree on.
+    pub configuration: Configuration,
+    /// What each member decides for itself.
+    pub options: Options,
+    /// What is replicated.
+    pub application: Application,
+    /// How writes are made durable.
+    pub persistence: Persistence,
+    /// Most client connections of one node at a time.
+    pub clients_max: usize,
+}
+
+/// Where a member is reached.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Member {
+    /// Its id.
+    pub id: NodeId,
+    /// Where the other members connect, as `host:port`.
+    pub peer: String,
+    /// Where clients connect, as `host:port`.
+    pub client: String,
+}
+
+/// Client connections a node takes unless told otherwise.
+const CLIENTS_MAX: usize = 4096;
+
+/// Go's ports: the first member listens for peers here, the next one above.
+pub const PEER_PORT: u16 = 8090;
+/// Go's ports: the first member listens for clients here, the next one above.
+pub const CLIENT_PORT: u16 = 8080;
+
+impl ClusterFile {
+    /// Reads and checks a file.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let file = path.display().to_string();
+        match std::fs::read_to_string(path) {
+            Ok(text) => Self::parse(&file, &text),
+            Err(error) => {
+                Err(ConfigError { file, line: None, what: format!("cannot read the configuration: {error}") })
+            }
+        }
+    }
+
+    /// One node on this machine, on Go's default ports.
+    pub fn single() -> Self {
+        let member = Member {
+            id: NodeId(0),
+            peer: format!("127.0.0.1:{PEER_PORT}"),
+            client: format!("127.0.0.1:{CLIENT_PORT}"),
+        };
+        Self {
+            members: vec![member],
+            configuration: Configuration::new(ConfigurationDraft::default()).expect("the default is valid"),
+            options: Options::default(),
+            application: default_application(),
+            persistence: Persistence::default(),
+            clients_max: CLIENTS_MAX,
+        }
+    }
+
+    /// Checks the text of a file.
+    pub fn parse(file: &str, text: &str) -> Result<Self, ConfigError> {
+        let document = Document::parse(file, text)?;
+        let mut root = document.root();
+        let mut lines = Lines::default();
+        let mut draft = ConfigurationDraft::default();
+        let mut application = default_application();
+        let cluster = root.section("cluster")?;
+        read_cluster(cluster, &mut draft, &mut application, &mut lines)?;
+        let members = read_members(&document, root.sections("member")?)?;
+        draft.members = members.iter().map(|member| member.id).collect();
+        let mut options = Options::default();
+        let mut persistence = Persistence::default();
+        let clients_max = read_node(root.section("node")?, &mut options, &mut lines)?;
+        read_timing(root.section("timing")?, &mut options, &mut lines)?;
+        read_journal(root.section("journal")?, &mut options, &mut persistence, &mut lines)?;
+        read_unsafe(root.section("unsafe")?, &mut persistence)?;
+        root.finish()?;
+        let configuration = Configuration::new(draft).map_err(|error| {
+            let line = match &error {
+                ConfigurationError::Quorum(_) => lines.of("quorum"),
+                ConfigurationError::Window(_) => lines.of("window"),
+                ConfigurationError::SessionTtl(_) => lines.of("session_ttl"),
+                ConfigurationError::Twice(_) | ConfigurationError::Id(_) => None,
+            };
+            document.error_at(line, error.to_string())
+        })?;
+        options.check().map_err(|error| document.error_at(lines.of(error.name), error.to_string()))?;
+        Ok(Self { members, configuration, options, application, persistence, clients_max })
+    }
+
+    /// A member by id.
+    pub fn member(&self, id: NodeId) -> Option<&Member> {
+        self.members.iter().find(|member| member.id == id)
+    }
+}
+
+/// Where keys stood, for checks that look at several of them together.
+#[derive(Default)]
+struct Lines(BTreeMap<&'static str, usize>);
+
+impl Lines {
+    fn note(&mut self, key: &'static str, line: Option<usize>) {
+        self.0.extend(line.map(|line| (key, line)));
+    }
+
+    fn of(&self, key: &str) -> Option<usize> {
+        self.0.get(key).copied()
+    }
+}
+
+fn read_cluster(
+    mut section: Section<'_>,
+    draft: &mut ConfigurationDraft,
+    application: &mut Application,
+    lines: &mut Lines,
+) -> Result<(), ConfigError> {
+    lines.note("quorum", section.set("quorum", &mut draft.quorum)?);
+    lines.note("window", section.set("window", &mut draft.window)?);
+    lines.note("session_ttl", section.set("session_ttl", &mut draft.session_ttl)?);
+    section.set("application", application)?;
+    section.finish()
+}
+
+fn read_members(document: &Document<'_>, sections: Vec<Section<'_>>) -> Result<Vec<Member>, ConfigError> {
+    let mut members: Vec<Member> = Vec::new();
+    for mut section in sections {
+        let line = section.line();
+        let id = NodeId(section.require("id", 0u8)?);
+        let peer = section.require("peer", String::new())?;
+        let client = section.require("client", String::new())?;
+        section.finish()?;
+        for address in [&peer, &client] {
+            if !is_address(address) {
+                let what = format!("\"{address}\" is no address; write host:port, such as \"127.0.0.1:8090\"");
+                return Err(document.error_at(line, what));
+            }
+            let taken = members.iter().find(|other| other.peer == *address || other.client == *address);
+            if let Some(other) = taken {
+                let what = format!("member {id} has address {address}, which member {} has too", other.id);
+                return Err(document.error_at(line, what));
+            }
+        }
+        if peer == client {
+            let what = format!("member {id} listens on {peer} for peers and for clients; give each an address");
+            return Err(document.error_at(line, what));
+        }
+        if members.iter().any(|other| other.id == id) {
+            let what = format!("member {id} is listed twice; every node needs its own id");
+            return Err(document.error_at(line, what));
+        }
+        members.push(Member { id, peer, client });
+    }
+    if members.is_empty() {
+        let example = "[[member]] with id, peer = \"host:port\" and client = \"host:port\"";
+        return Err(document.error(format!("no members are listed; each needs a table {example}")));
+    }
+    members.sort_by_key(|member| member.id);
+    Ok(members)
+}
+
+/// Reads what is the core's business into `options`, and returns the most client connections.
+fn read_node(mut section: Section<'_>, options: &mut Options, lines: &mut Lines) -> Result<usize, ConfigError> {
+    let mut clients_max = ClientsMax(CLIENTS_MAX);
+    section.set("clients_max", &mut clients_max)?;
+    section.set("explicit_commit", &mut options.explicit_commit)?;
+    lines.note("max_batch", section.set("max_batch", &mut options.max_batch)?);
+    lines.note("max_batch_bytes", section.set("max_batch_bytes", &mut options.max_batch_bytes)?);
+    lines.note("batch_interval", section.set("batch_interval", &mut options.batch_interval)?);
+    lines.note("queue_max", section.set("queue_max", &mut options.queue_max)?);
+    lines.note("reads_max", section.set("reads_max", &mut options.reads_max)?);
+    section.finish()?;
+    Ok(clients_max.0)
+}
+
+fn read_timing(mut section: Section<'_>, options: &mut Options, lines: &mut Lines) -> Result<(), ConfigError> {
+    lines.note("heartbeat", section.set("heartbeat", &mut options.heartbeat)?);
+    lines.note("election_timeout", section.set("election_timeout", &mut options.election_timeout)?);
+    section.finish()
+}
+
+fn read_journal(
+    mut section: Section<'_>,
+    options: &mut Options,
+    persistence: &mut Persistence,
+    lines: &mut Lines,
+) -> Result<(), ConfigError> {
+    section.set("persistence", persistence)?;
+    let journal = &mut options.journal;
+    lines.note("journal.segment_bytes", section.set("segment_bytes", &mut journal.segment_bytes)?);
+    lines.note("journal.segment_records", section.set("segment_records", &mut journal.segment_records)?);
+    section.set("seal", &mut journal.seal)?;
+    lines.note("journal.seal_idle", section.set("seal_idle", &mut journal.seal_idle)?);
+    section.finish()
+}
+
+fn read_unsafe(mut section: Section<'_>, persistence: &mut Persistence) -> Result<(), ConfigError> {
+    let mut unsafe_persistence = UnsafePersistence(*persistence);
+    section.set("persistence", &mut unsafe_persistence)?;
+    *persistence = unsafe_persistence.0;
+    section.finish()
+}
+
+fn is_address(text: &str) -> bool {
+    text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+}
+
+impl Setting for Persistence {
+    const EXPECTED: &'static str = "\"dsync\" or \"fsync\" (\"none\" only in [unsafe])";
+    fn read(value: &DeValue<'_>) -> Result<Self, String> {
+        one_of(value, &[("dsync", Persistence::Dsync), ("fsync", Persistence::Fsync)])
+    }
+}
+
+/// The persistence mode that needs to be asked for in a section called unsafe.
+struct UnsafePersistence(Persistence);
+
+impl Setting for UnsafePersistence {
+    const EXPECTED: &'static str = "\"none\"";
+    fn read(value: &DeValue<'_>) -> Result<Self, String> {
+        one_of(value, &[("none", Persistence::None)]).map(UnsafePersistence)
+    }
+}
+
+impl Setting for Seal {
+    const EXPECTED: &'static str = "\"lazy\" or \"eager\"";
+    fn read(value: &DeValue<'_>) -> Result<Self, String> {
+        one_of(value, &[("lazy", Seal::Lazy), ("eager", Seal::Eager)])
+    }
+}
+
+impl Setting for Application {
+    const EXPECTED: &'static str = "\"kv-store\" or \"dummy\"";
+    fn read(value: &DeValue<'_>) -> Result<Self, String> {
+        value.as_str().ok_or_else(String::new)?.parse().map_err(|error: UnknownApplication| error.to_string())
+    }
+}
+
+/// Connections from clients; without any a node would be of no use.
+struct ClientsMax(usize);
+
+impl Setting for ClientsMax {
+    const EXPECTED: &'static str = "a whole number from 1 to 1000000";
+    fn read(value: &DeValue<'_>) -> Result<Self, String> {
+        match usize::read(value)? {
+            number @ 1..=1_000_000 => Ok(ClientsMax(number)),
+            number => Err(format!("{number} is out of range")),
+        }
+    }
+}
+
+fn default_application() -> Application {
+    Application::Kv(Kv::default())
+}
+
+#[cfg(test)]
+mod tests;
