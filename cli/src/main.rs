@@ -1,2 +1,53 @@
-//! The binary `ios`.
-fn main() {}
+//! The binary `ios`: nodes, clients and what operators need, in one.
+//!
+//! Data goes to stdout, talk to stderr, and the exit code says how it went ([`exit::Exit`]).
+
+mod arguments;
+mod serve;
+mod dev;
+mod repl;
+mod verbs;
+mod status;
+mod bench;
+mod cluster;
+mod config;
+mod exit;
+mod logging;
+mod suggest;
+
+use arguments::{Arguments, Bench, Command};
+use clap::Parser;
+use exit::{Exit, Failure};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let outcome = run(arguments);
+    match outcome {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            eprintln!("ios: {failure}");
+            failure.exit.into()
+        }
+    }
+}
+
+fn run(Arguments { global, command }: Arguments) -> Result<Exit, Failure> {
+    let serves = matches!(command, Some(Command::Serve(_)));
+    logging::start(global.log.as_deref().unwrap_or(if serves { "info" } else { "error" }))?;
+    let Some(command) = command else { return repl::run(&global, &arguments::Repl::default()) };
+    match command {
+        Command::Init(place) => serve::init(&global, &place),
+        Command::Serve(serve) => serve::serve(&global, &serve),
+        Command::Dev(dev) => dev::run(&global, &dev),
+        Command::Repl(repl) => repl::run(&global, &repl),
+        Command::Status => status::run(&global),
+        Command::Bench(Bench::Disk(measure)) => bench::disk(&global, &measure),
+        Command::Bench(Bench::Put(put)) => bench::put(&global, &put),
+        Command::Version => {
+            println!("ios {}", env!("CARGO_PKG_VERSION"));
+            Ok(Exit::Ok)
+        }
+        verb => verbs::run(&global, &verb),
+    }
+}

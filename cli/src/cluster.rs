@@ -1,0 +1,101 @@
+//! From what the command line says to a cluster that can be talked to.
+
+use crate::{
+    arguments::Global,
+    config::{CLIENT_PORT, ClusterFile, ConfigError},
+    exit::{Exit, Failure},
+};
+use bytes::Bytes;
+use ios_core::{
+    client::{ClientOptions, Outcome},
+    ids::Revision,
+    service::Access,
+    time::Span,
+};
+use runtime::client::BlockingClient;
+use std::net::{SocketAddr, ToSocketAddrs};
+
+/// How long a client takes leave: it only tells the cluster to forget its session sooner.
+const LEAVE_WITHIN: Span = Span::millis(200);
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Failure::new(Exit::Usage, error.to_string())
+    }
+}
+
+/// The configuration named on the command line, or the built-in one.
+pub fn file(global: &Global) -> Result<ClusterFile, Failure> {
+    match &global.config {
+        Some(path) => Ok(ClusterFile::load(path)?),
+        None => Ok(ClusterFile::single()),
+    }
+}
+
+/// Where clients connect, as written.
+pub fn endpoints(global: &Global) -> Result<Vec<String>, Failure> {
+    if !global.endpoints.is_empty() {
+        return Ok(global.endpoints.clone());
+    }
+    match &global.config {
+        Some(path) => Ok(ClusterFile::load(path)?.members.into_iter().map(|member| member.client).collect()),
+        // A cluster of `ios dev` answers here too: its first member does, and names the leader.
+        None => Ok(vec![format!("127.0.0.1:{CLIENT_PORT}")]),
+    }
+}
+
+/// The address that `host:port` stands for.
+pub fn resolve(text: &str) -> Result<SocketAddr, Failure> {
+    let wrong = |why: String| Failure::new(Exit::Usage, format!("address \"{text}\": {why}; write host:port"));
+    let mut addresses = text.to_socket_addrs().map_err(|error| wrong(error.to_string()))?;
+    addresses.next().ok_or_else(|| wrong("the name has no address".to_owned()))
+}
+
+/// A client and how long it waits.
+pub struct Connection {
+    client: BlockingClient,
+    timeout: Span,
+}
+
+/// What was answered, and when it took effect.
+pub struct Answer {
+    /// The revision.
+    pub revision: Revision,
+    /// The service's reply.
+    pub reply: Bytes,
+}
+
+impl Connection {
+    /// A client of the cluster that the command line names. Connects when it is asked something.
+    pub fn open(global: &Global) -> Result<Self, Failure> {
+        let addresses: Vec<SocketAddr> =
+            endpoints(global)?.iter().map(|text| resolve(text)).collect::<Result<_, _>>()?;
+        let client = BlockingClient::new(&addresses, ClientOptions::default())
+            .map_err(|error| Failure::system("make a client", error))?;
+        Ok(Self { client, timeout: global.timeout })
+    }
+
+    /// Asks, and waits for the outcome.
+    pub fn ask(&mut self, access: Access, request: Bytes) -> Result<Answer, Failure> {
+        let outcome = self.client.submit(access, request, self.timeout);
+        match outcome.map_err(|error| Failure::system("wait for an answer", error))? {
+            Outcome::Done { revision, reply } => Ok(Answer { revision, reply }),
+            Outcome::NotDone { why } => Err(self.with_troubles(Failure::not_done(&why))),
+            Outcome::Unknown { why } => Err(self.with_troubles(Failure::unknown(&why))),
+        }
+    }
+
+    /// Ends the session. Whatever goes wrong, the cluster forgets it in time.
+    pub fn close(mut self) {
+        if let Err(error) = self.client.close(LEAVE_WITHIN) {
+            tracing::debug!(%error, "the session was not closed");
+        }
+    }
+
+    fn with_troubles(&self, mut failure: Failure) -> Failure {
+        for (address, trouble) in self.client.troubles() {
+            failure.message.push_str(&format!("; {address}: {trouble}"));
+        }
+        failure
+    }
+}

@@ -1,0 +1,198 @@
+//! `ios dev`: a whole cluster on this machine, for trying things out.
+//!
+//! Every member is a process of its own, so that killing one is what it would be elsewhere. They end with this one,
+//! however it ends: each holds the reading end of a pipe whose writing end is here.
+
+use crate::{
+    arguments::{Dev, Global},
+    exit::{Exit, Failure},
+};
+use signal_hook::{
+    consts::{SIGINT, SIGTERM},
+    iterator::Signals,
+};
+use std::{
+    fs::{self, File},
+    os::unix::process::ExitStatusExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{RecvTimeoutError, channel},
+    },
+    time::Duration,
+};
+
+/// How often members are looked after.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// Peers listen this far above clients, as by default elsewhere.
+const PEERS_ABOVE: u16 = crate::config::PEER_PORT - crate::config::CLIENT_PORT;
+
+/// Runs a cluster until it is told to stop.
+pub fn run(global: &Global, dev: &Dev) -> Result<Exit, Failure> {
+    if dev.base_port.checked_add(PEERS_ABOVE + u16::from(dev.nodes)).is_none() {
+        return Err(Failure::new(
+            Exit::Usage,
+            format!("base port {} leaves no room for {} nodes", dev.base_port, dev.nodes),
+        ));
+    }
+    let (root, temporary) = match &dev.data {
+        Some(data) => (data.clone(), false),
+        None => (std::env::temp_dir().join(format!("ios-dev-{}", std::process::id())), true),
+    };
+    fs::create_dir_all(&root).map_err(|error| Failure::system(&format!("make {}", root.display()), error))?;
+    let outcome = run_in(global, dev, &root);
+    if temporary && let Err(error) = fs::remove_dir_all(&root) {
+        eprintln!("ios: {} is not removed: {error}", root.display());
+    }
+    outcome
+}
+
+fn run_in(global: &Global, dev: &Dev, root: &Path) -> Result<Exit, Failure> {
+    let config = root.join("ios.toml");
+    write_config(dev, &config)?;
+    let mut members = Vec::new();
+    for id in 0..dev.nodes {
+        members.push(Member::start(global, id, root, &config)?);
+    }
+    announce(dev, root, &config, &members);
+    let stop = watch_signals()?;
+    let exit = look_after(&mut members, &stop);
+    for member in &mut members {
+        member.stop();
+    }
+    eprintln!("stopped");
+    Ok(exit)
+}
+
+/// Keeps a file that is there: its cluster goes on.
+fn write_config(dev: &Dev, path: &Path) -> Result<(), Failure> {
+    let mut text = String::new();
+    for id in 0..u16::from(dev.nodes) {
+        let (client, peer) = (dev.base_port + id, dev.base_port + PEERS_ABOVE + id);
+        text.push_str(&format!(
+            "[[member]]\nid = {id}\npeer = \"127.0.0.1:{peer}\"\nclient = \"127.0.0.1:{client}\"\n\n"
+        ));
+    }
+    match fs::read_to_string(path) {
+        Ok(there) if there == text => Ok(()),
+        Ok(_) => Err(Failure::new(
+            Exit::Usage,
+            format!(
+                "{} belongs to another cluster than {} members from port {} on; name another directory, or run the \
+                 members with `ios serve --config`",
+                path.display(),
+                dev.nodes,
+                dev.base_port
+            ),
+        )),
+        Err(_) => fs::write(path, text).map_err(|error| Failure::system(&format!("write {}", path.display()), error)),
+    }
+}
+
+struct Member {
+    id: u8,
+    child: Child,
+    log: PathBuf,
+    /// Nothing more is said about it once its end was told.
+    over: bool,
+}
+
+impl Member {
+    fn start(global: &Global, id: u8, root: &Path, config: &Path) -> Result<Self, Failure> {
+        let log = root.join(format!("n{id}.log"));
+        let file = File::options().create(true).append(true).open(&log);
+        let file = file.map_err(|error| Failure::system(&format!("write {}", log.display()), error))?;
+        let program = std::env::current_exe().map_err(|error| Failure::system("find this program", error))?;
+        let child = Command::new(program)
+            .args(["serve", "--init", "--until-eof", "--id", &id.to_string()])
+            .args(["--log", global.log.as_deref().unwrap_or("info")])
+            .arg("--config")
+            .arg(config)
+            .arg("--data")
+            .arg(root.join(format!("n{id}")))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(file)
+            .spawn()
+            .map_err(|error| Failure::system("start a member", error))?;
+        Ok(Self { id, child, log, over: false })
+    }
+
+    /// Tells that it has ended by itself, once.
+    fn look(&mut self) {
+        if self.over {
+            return;
+        }
+        let Ok(Some(status)) = self.child.try_wait() else { return };
+        self.over = true;
+        let how = match (status.code(), status.signal()) {
+            (Some(code), _) => format!("exit code {code}"),
+            (None, Some(signal)) => format!("signal {signal}"),
+            (None, None) => "for no reason given".to_owned(),
+        };
+        eprintln!("n{} has ended ({how}); its log is {}", self.id, self.log.display());
+        if status.code().is_some_and(|code| code != 0)
+            && let Ok(log) = fs::read_to_string(&self.log)
+            && let Some(last) = log.lines().last()
+        {
+            eprintln!("  {last}");
+        }
+    }
+
+    fn stop(&mut self) {
+        // The end of its input tells it to stop.
+        drop(self.child.stdin.take());
+        if let Err(error) = self.child.wait() {
+            eprintln!("ios: waiting for n{}: {error}", self.id);
+        }
+    }
+}
+
+fn announce(dev: &Dev, root: &Path, config: &Path, members: &[Member]) {
+    println!("a cluster of {} in {}; Ctrl-C stops it", dev.nodes, root.display());
+    for member in members {
+        let (client, id) = (dev.base_port + u16::from(member.id), member.id);
+        println!(
+            "  n{id}  clients 127.0.0.1:{client}  peers 127.0.0.1:{}  pid {}",
+            client + PEERS_ABOVE,
+            member.child.id()
+        );
+    }
+    println!("talk to it:  ios --config {}", config.display());
+    println!("look at it:  ios status --config {}", config.display());
+}
+
+/// True once somebody wants this process to end.
+fn watch_signals() -> Result<Arc<AtomicBool>, Failure> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut signals = Signals::new([SIGTERM, SIGINT]).map_err(|error| Failure::system("wait for signals", error))?;
+    let stopped = stop.clone();
+    let watch = move || {
+        for _ in signals.forever() {
+            stopped.store(true, Ordering::Release);
+        }
+    };
+    let started = std::thread::Builder::new().name("signals".to_owned()).spawn(watch);
+    started.map_err(|error| Failure::system("start a thread", error))?;
+    Ok(stop)
+}
+
+/// Waits until the cluster is to stop, or all of it has.
+fn look_after(members: &mut [Member], stop: &AtomicBool) -> Exit {
+    // Nothing is ever sent: this only waits.
+    let (_never, nothing) = channel::<()>();
+    while !stop.load(Ordering::Acquire) {
+        members.iter_mut().for_each(Member::look);
+        if members.iter().all(|member| member.over) {
+            eprintln!("all members have ended");
+            return Exit::Error;
+        }
+        match nothing.recv_timeout(LOOK_EVERY) {
+            Err(RecvTimeoutError::Timeout) => {}
+            _ => unreachable!("the sender lives and is silent"),
+        }
+    }
+    Exit::Ok
+}
