@@ -3,6 +3,7 @@
 //! ```text
 //! LOCK                held (flock) by the process that uses the directory; holds its pid
 //! identity            the four identity slots
+//! FORGETFUL           the node that used this directory kept no journal, so it must never come back
 //! log/00000001.seg    segments of the journal
 //! ```
 //! A directory is *blank* (nothing of anybody's in it), *ours* (it has an `identity`), or *foreign*. Only a blank one is
@@ -22,6 +23,7 @@ use std::{
 const LOCK: &str = "LOCK";
 const IDENTITY: &str = "identity";
 const LOG: &str = "log";
+const FORGETFUL: &str = "FORGETFUL";
 
 /// A data directory locked by this process, until dropped.
 #[derive(Debug)]
@@ -54,6 +56,8 @@ pub enum DirectoryError {
         /// The other process, if it said.
         pid: Option<u32>,
     },
+    /// Its node kept no journal, so nobody knows what it promised.
+    Forgotten(PathBuf),
     /// The system refused.
     Unusable {
         /// What was touched.
@@ -106,6 +110,12 @@ impl fmt::Display for DirectoryError {
                     "; two processes on one directory would break their promises to each other. Stop that one first",
                 )
             }
+            Self::Forgotten(path) => write!(
+                f,
+                "the node of data directory {} ran without a journal ([unsafe] forget), so what it promised is forgotten \
+                 and it must not come back; found a new cluster in new directories",
+                path.display()
+            ),
             Self::Unusable { path, doing, error } => {
                 write!(f, "cannot {doing} {}: {error}; check the path and its permissions", path.display())
             }
@@ -125,8 +135,18 @@ impl Directory {
             Survey::Missing => Err(DirectoryError::Missing(path.to_owned())),
             Survey::Blank => Err(DirectoryError::Blank(path.to_owned())),
             Survey::Foreign(found) => Err(DirectoryError::Foreign { path: path.to_owned(), found }),
+            Survey::Ours if path.join(FORGETFUL).exists() => Err(DirectoryError::Forgotten(path.to_owned())),
             Survey::Ours => Self::lock(path),
         }
+    }
+
+    /// Marks the directory as that of a node which keeps no journal: it is opened this once and never again.
+    pub fn mark_forgetful(&self) -> Result<(), DirectoryError> {
+        let path = self.path.join(FORGETFUL);
+        File::create_new(&path)
+            .and_then(|mark| mark.sync_all())
+            .and_then(|()| File::open(&self.path)?.sync_all())
+            .map_err(unusable(&path, "make"))
     }
 
     /// Makes the directory if need be and locks it, provided that it is blank. The caller writes the first files.
@@ -311,7 +331,8 @@ mod tests {
         let second = refusal(Directory::open(&path));
         assert!(second.contains(&format!("in use by another process (pid {})", std::process::id())), "{second}");
         drop(held);
-        Directory::open(&path).unwrap();
+        Directory::open(&path).unwrap().mark_forgetful().unwrap();
+        assert!(refusal(Directory::open(&path)).contains("must not come back"));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use ios_core::{
     ids::{DiskNonce, NodeId},
     interface::DiskResult,
     journal,
-    options::Options,
+    options::{self, Options},
     service::Service,
 };
 use mio::{Interest, Poll, Waker, net::TcpListener};
@@ -146,6 +146,9 @@ impl Server {
     /// [`Server::join`] tells.
     pub fn start<S: Service + Send + 'static>(config: ServerConfig, service: S) -> Result<Self, ServerError> {
         let mut directory = Directory::open(&config.data).map_err(ServerError::Directory)?;
+        if config.options.journal.persistence == options::Persistence::None {
+            directory.mark_forgetful().map_err(ServerError::Directory)?;
+        }
         let own = config.peers.get(&config.node).ok_or(ServerError::NoAddress(config.node))?;
         let mut peers = Peers::new(config.node, &config.peers, listen(*own, "peers")?);
         let mut clients = Clients::new(listen(config.clients, "clients")?, config.clients_max);

@@ -33,7 +33,8 @@
 //! seal_idle = "5ms"
 //!
 //! [unsafe]
-//! persistence = "none"           # acknowledged writes do not survive a power loss
+//! persistence = "none"           # never synced: acknowledged writes do not survive a power loss
+//! forget = true                  # no journal at all: a member that stops is gone for good
 //! ```
 
 mod document;
@@ -44,7 +45,7 @@ use document::{Document, Section, Setting, one_of};
 use ios_core::{
     configuration::{Configuration, ConfigurationDraft, ConfigurationError},
     ids::NodeId,
-    options::{Options, Seal},
+    options::{self, Options, Seal},
     service::{Application, application::UnknownApplication, kv::Kv},
 };
 use runtime::disk::Persistence;
@@ -132,7 +133,7 @@ impl ClusterFile {
         let clients_max = read_node(root.section("node")?, &mut options, &mut lines)?;
         read_timing(root.section("timing")?, &mut options, &mut lines)?;
         read_journal(root.section("journal")?, &mut options, &mut persistence, &mut lines)?;
-        read_unsafe(root.section("unsafe")?, &mut persistence)?;
+        read_unsafe(root.section("unsafe")?, &mut options, &mut persistence)?;
         root.finish()?;
         let configuration = Configuration::new(draft).map_err(|error| {
             let line = match &error {
@@ -252,10 +253,19 @@ fn read_journal(
     section.finish()
 }
 
-fn read_unsafe(mut section: Section<'_>, persistence: &mut Persistence) -> Result<(), ConfigError> {
+fn read_unsafe(
+    mut section: Section<'_>,
+    options: &mut Options,
+    persistence: &mut Persistence,
+) -> Result<(), ConfigError> {
     let mut unsafe_persistence = UnsafePersistence(*persistence);
     section.set("persistence", &mut unsafe_persistence)?;
     *persistence = unsafe_persistence.0;
+    let mut forget = false;
+    section.set("forget", &mut forget)?;
+    if forget {
+        options.journal.persistence = options::Persistence::None;
+    }
     section.finish()
 }
 

@@ -76,6 +76,7 @@ fn every_key_reaches_its_value() {
             segment_records: 1900,
             seal: Seal::Eager,
             seal_idle: Span::millis(20),
+            persistence: options::Persistence::Durable,
         },
     };
     let draft = ConfigurationDraft {
@@ -93,6 +94,9 @@ fn every_key_reaches_its_value() {
 fn writes_go_unsynced_only_when_asked_for_under_unsafe() {
     let file = ClusterFile::parse("ios.toml", &format!("[unsafe]\npersistence = \"none\"{MEMBERS}")).unwrap();
     assert_eq!(file.persistence, Persistence::None);
+    assert_eq!(file.options, Options::default(), "unsynced, but journalled");
+    let file = ClusterFile::parse("ios.toml", &format!("[unsafe]\nforget = true{MEMBERS}")).unwrap();
+    assert_eq!(file.options.journal.persistence, options::Persistence::None);
     check_with_members(
         "[journal]\npersistence = \"none\"",
         expect![[
