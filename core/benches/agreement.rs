@@ -111,8 +111,7 @@ impl ReplicaCluster {
             let options = config.options.journal.clone();
             let genesis = config.configuration.genesis_hash();
             let disk = &mut formatted(node, &config);
-            let (journal, recovered) =
-                Journal::open(NodeId(node), genesis, options, Time::ZERO, disk).expect("a fresh disk opens");
+            let (journal, recovered) = Journal::open(NodeId(node), genesis, options, disk).expect("a fresh disk opens");
             let mut rng = ChaCha8Rng::seed_from_u64(u64::from(node));
             let replica = Replica::new(&config, recovered, journal.ticket(), Time::ZERO, &mut rng);
             Member { replica, journal, rng, applied: Index::ZERO, out: Vec::new() }

@@ -98,8 +98,8 @@ impl<S: Service> Node<S> {
             return Err(OpenError::NotAMember(config.node));
         }
         let genesis = config.configuration.genesis_hash();
-        let (journal, recovered) = Journal::open(config.node, genesis, config.options.journal.clone(), now, disk)
-            .map_err(OpenError::Journal)?;
+        let (journal, recovered) =
+            Journal::open(config.node, genesis, config.options.journal.clone(), disk).map_err(OpenError::Journal)?;
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let opened = Some(opened_note(&recovered));
         let replica = Replica::new(&config, recovered, journal.ticket(), now, &mut rng);

@@ -1,49 +1,91 @@
 //! Durable state on a disk that lies.
 
+mod block;
+mod error;
+mod facts;
+mod fold;
+mod identity;
+mod image;
+mod record;
+mod recovery;
+mod segment;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+pub use error::JournalError;
+pub use facts::{Extent, Fact, Witness, extents, facts};
+pub use identity::identity_of;
+pub use segment::segment_bytes_min;
+
 use crate::{
     batch::Batch,
     configuration::Configuration,
     ids::{ClusterId, DiskNonce, Incarnation, Index, NodeId, OpId, View},
-    interface::{DiskAction, DiskResult, Fault, Output, ReadDisk},
+    interface::{DiskAction, DiskResult, Fault, FileId, Output, ReadDisk},
     message::Unknown,
-    options::JournalOptions,
+    options::{JournalOptions, Persistence, Seal},
     time::Time,
 };
-use alloc::{string::String, vec::Vec};
-use core::fmt;
+use alloc::vec::Vec;
+use fold::Fold;
+use identity::IdentityFile;
+use record::{Header, Item};
+use serde::{Deserialize, Serialize};
+use writer::{Creation, Round, Segment, Stage};
 
-/// Least bytes of a segment with room for `records` records.
-pub fn segment_bytes_min(records: u32) -> u64 {
-    4096 + u64::from(records) * 128 + 4096
-}
+/// The version of everything this module writes.
+const FORMAT_VERSION: u32 = 1;
 
 /// What is handed to the journal to be made durable.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Record {
     /// An acceptance.
-    Accepted { view: View, index: Index, batch: Batch },
+    Accepted {
+        /// In which view.
+        view: View,
+        /// Where.
+        index: Index,
+        /// What.
+        batch: Batch,
+    },
     /// A committed batch learned from a peer; beats every acceptance.
-    Committed { index: Index, batch: Batch },
-    /// Everything up to here is committed with the batches recorded here. Needs no sync of its own.
-    Floor { index: Index },
-    /// Whatever was lost without a name before this is committed by now.
+    Committed {
+        /// Where.
+        index: Index,
+        /// What.
+        batch: Batch,
+    },
+    /// Everything up to here is committed with the batches recorded before this. Needs no sync of its own. Where the
+    /// disk had lost something, it vouches only for indexes recorded since: an entry that opened without being
+    /// [`RecoveredEntry::certain`] is to be recorded as [`Record::Committed`] when it is known committed.
+    Floor {
+        /// Where it ends.
+        index: Index,
+    },
+    /// Whatever was lost of what *earlier lives* wrote is committed by now, and recorded so.
     Whole,
 }
 
 /// A point in the journal: everything handed in before it was taken.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Ticket {
-    round: u64,
+    records: u64,
     identity: u64,
 }
 
 /// Who this disk is.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Identity {
+    /// Whose it is.
     pub node: NodeId,
+    /// Which disk.
     pub nonce: DiskNonce,
+    /// How often the node has started on it.
     pub incarnation: Incarnation,
+    /// No view below this one is accepted.
     pub promised: View,
+    /// Hash of the configuration it was formatted for.
     pub genesis: u64,
     /// The cluster and every first member's disk nonce, in the members' order, once founded.
     pub founded: Option<(ClusterId, Vec<DiskNonce>)>,
@@ -52,6 +94,7 @@ pub struct Identity {
 /// What a disk holds, after recovery.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Recovered {
+    /// With the incarnation of the life that begins, and the highest promise that anything on the disk names.
     pub identity: Identity,
     /// Ascending by index, one per index.
     pub entries: Vec<RecoveredEntry>,
@@ -59,13 +102,16 @@ pub struct Recovered {
     pub floor: Index,
     /// Records were lost that cannot be named.
     pub loss: bool,
+    /// Two different batches are recorded as committed here; `entries` has the first. Cannot happen to a correct node.
+    pub divergence: Option<Index>,
 }
 
 /// What a disk holds at one index.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RecoveredEntry {
+    /// Where.
     pub index: Index,
-    /// The newest readable acceptance, or the committed batch.
+    /// The newest readable acceptance, or the committed batch (its view then says nothing).
     pub accepted: Option<(View, Batch)>,
     /// Whether the batch above is known committed.
     pub committed: bool,
@@ -75,26 +121,54 @@ pub struct RecoveredEntry {
     pub certain: bool,
 }
 
-/// Why a data directory does not open. Each says what to do.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum JournalError {
-    Todo(String),
-}
-
-impl fmt::Display for JournalError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{self:?}")
-    }
-}
-
 /// What formats a data directory.
 pub fn format(node: NodeId, nonce: DiskNonce, configuration: &Configuration) -> Vec<DiskAction> {
-    todo!()
+    let identity = Identity {
+        node,
+        nonce,
+        incarnation: Incarnation(0),
+        promised: View::ZERO,
+        genesis: configuration.genesis_hash(),
+        founded: None,
+    };
+    Vec::from([identity::create(identity)])
 }
 
 /// The journal of one node.
-#[derive(Clone, Debug)]
-pub struct Journal {}
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Journal {
+    options: JournalOptions,
+    identity: IdentityFile,
+    stage: Stage,
+    /// Numbers the operations of this life.
+    ops: u64,
+
+    /// What the fresh segment of this life begins with, and where it takes over from the old one.
+    copies: Vec<Item>,
+    cut: u32,
+
+    /// The segment in use; the making of another; the next one, ready for use.
+    segment: Option<Segment>,
+    creation: Option<Creation>,
+    prepared: Option<Segment>,
+
+    /// Records handed in, in no round yet. Bounded by the replica, which looks at [`Journal::backlog`].
+    staged: Vec<Item>,
+    staged_bytes: usize,
+    round: Option<Round>,
+    /// Records of the last round, whose slots are not written yet.
+    unsealed: Vec<Header>,
+    unsealed_bytes: usize,
+    /// Since when slots or floors have been waiting for a round to take them along.
+    lazy_since: Option<Time>,
+
+    /// Records handed in; up to the last one that is in a hurry; those in a round; those durable; those sealed.
+    handed: u64,
+    urgent: u64,
+    rounds_begun: u64,
+    synced: u64,
+    sealed: u64,
+}
 
 impl Journal {
     /// Reads a data directory. Nothing is written and nothing is vouched for before [`Journal::ready`].
@@ -102,74 +176,218 @@ impl Journal {
         node: NodeId,
         genesis: u64,
         options: JournalOptions,
-        now: Time,
         disk: &mut dyn ReadDisk,
     ) -> Result<(Journal, Recovered), JournalError> {
-        todo!()
+        let files = disk.files().map_err(JournalError::Listing)?;
+        let mut identity = read_identity(node, genesis, &files, disk)?;
+        let mut fold = Fold::default();
+        let nonce = identity.stored.identity.nonce;
+        let tail = recovery::read_log(disk, &files, nonce, identity.stored.newest, &mut fold)?;
+        let opened = &mut identity.stored.identity;
+        opened.promised = opened.promised.max(tail.promised);
+        opened.incarnation = Incarnation(opened.incarnation.0 + 1);
+        let recovered = fold.finish(opened.clone());
+        let journal = Journal {
+            options,
+            identity,
+            stage: Stage::Closed,
+            ops: 0,
+            copies: tail.items,
+            cut: tail.cut,
+            segment: None,
+            creation: None,
+            prepared: None,
+            staged: Vec::new(),
+            staged_bytes: 0,
+            round: None,
+            unsealed: Vec::new(),
+            unsealed_bytes: 0,
+            lazy_since: None,
+            handed: 0,
+            urgent: 0,
+            rounds_begun: 0,
+            synced: 0,
+            sealed: 0,
+        };
+        Ok((journal, recovered))
     }
 
     /// Whether the opening sequence (fresh segment, rewritten tail, new incarnation) is durable.
     pub fn ready(&self) -> bool {
-        todo!()
+        if self.forgets() {
+            return true;
+        }
+        // No update of the identity starts before the fresh segment is complete, and the first one names it.
+        self.identity.is_durable(1)
+    }
+
+    /// Who this disk is, as it binds in memory.
+    pub fn identity(&self) -> &Identity {
+        &self.identity.stored.identity
     }
 
     /// Raises the promised view. Binding for the caller at once, durable when the ticket is.
     pub fn promise(&mut self, view: View) {
-        todo!()
+        let promised = &mut self.identity.stored.identity.promised;
+        if view > *promised {
+            *promised = view;
+            self.identity.changed();
+        }
     }
 
     /// Records the cluster and its members' disks.
     pub fn found(&mut self, cluster: ClusterId, nonces: Vec<DiskNonce>) {
-        todo!()
+        self.identity.stored.identity.founded = Some((cluster, nonces));
+        self.identity.changed();
     }
 
     /// Hands in a record.
     pub fn append(&mut self, record: Record) {
-        todo!()
+        if self.forgets() {
+            return;
+        }
+        let item = Item::from(record);
+        if let Item::Floor { index } = item {
+            // Nobody waits for a floor: of several in a row the last one says it all.
+            if let Some(Item::Floor { index: last }) = self.staged.last_mut() {
+                *last = index.max(*last);
+                return;
+            }
+            self.handed += 1;
+        } else {
+            self.handed += 1;
+            self.urgent = self.handed;
+        }
+        self.staged_bytes += item.footprint() as usize;
+        self.staged.push(item);
     }
 
     /// The point after everything handed in so far.
     pub fn ticket(&self) -> Ticket {
-        todo!()
+        Ticket { records: self.urgent, identity: self.identity.newest_change() }
     }
 
-    /// Whether everything before `ticket` is durable.
+    /// Whether everything before `ticket` is durable. Floors are not waited for.
     pub fn covers(&self, ticket: Ticket) -> bool {
-        todo!()
+        let records = match self.options.seal {
+            Seal::Lazy => self.synced,
+            Seal::Eager => self.sealed,
+        };
+        let durable = self.ready() && records >= ticket.records && self.identity.is_durable(ticket.identity);
+        durable || self.forgets()
     }
 
     /// Starts what can be started: the end of a driver's turn.
     pub fn flush(&mut self, now: Time, out: &mut Vec<Output>) {
-        todo!()
+        if self.forgets() {
+            return;
+        }
+        self.proceed(now, out);
+        if self.wants_round() {
+            self.begin_round(now, out);
+        }
+        if self.is_lazy() && self.lazy_since.is_none() {
+            self.lazy_since = Some(now);
+        }
     }
 
-    /// Whether `flush` would start anything now.
+    /// Whether `flush` would do anything now.
     pub fn wants_flush(&self) -> bool {
-        todo!()
+        self.stage == Stage::Closed && !self.forgets()
+            || self.may_write_identity() && self.identity.wants_update()
+            || self.wants_round()
+            || self.is_lazy() && self.lazy_since.is_none()
     }
 
-    /// Takes a completion, and starts what waited for it. Returns whether `op` was one of its own.
+    /// Takes a completion, and goes on with sequences under way (opening, roll-over, the second half of an identity
+    /// update). Records that have gathered meanwhile wait for [`Journal::flush`]. Returns whether `op` was one of its own.
     pub fn complete(&mut self, now: Time, op: OpId, result: DiskResult, out: &mut Vec<Output>) -> Result<bool, Fault> {
-        todo!()
+        let Some(file) = self.awaited(op) else { return Ok(false) };
+        if let DiskResult::Failed(error) = result {
+            return Err(Fault::Disk { file, error });
+        }
+        if self.identity.awaits(op) {
+            let next = self.next_op();
+            self.identity.advance(now, next, out);
+        } else if self.creation.as_ref().is_some_and(|creation| creation.op == op) {
+            self.created();
+        } else {
+            self.round_done(now);
+        }
+        self.proceed(now, out);
+        Ok(true)
     }
 
-    /// When the idle slots want to be written ([`Journal::wake`]).
+    /// When the idle slots and floors want to be written ([`Journal::wake`]).
     pub fn deadline(&self) -> Option<Time> {
-        todo!()
+        if self.is_lazy() { self.lazy_since.map(|since| since + self.options.seal_idle) } else { None }
     }
 
-    /// Writes idle slots.
+    /// Writes idle slots and floors if their time has come.
     pub fn wake(&mut self, now: Time, out: &mut Vec<Output>) {
-        todo!()
+        if self.deadline().is_some_and(|due| due <= now) {
+            self.begin_round(now, out);
+        }
     }
 
-    /// Since when the oldest outstanding operation has been waiting.
+    /// Since when the oldest operation that something waits for has been outstanding.
     pub fn waiting_since(&self) -> Option<Time> {
-        todo!()
+        let creation = self.creation.as_ref().and_then(|creation| match self.stage {
+            Stage::Running | Stage::Naming { .. } => None,
+            Stage::Rolling { since } => Some(creation.since.max(since)),
+            Stage::Closed | Stage::Creating | Stage::Copying => Some(creation.since),
+        });
+        let round = self.round.as_ref().map(|round| round.since);
+        [self.identity.waiting_since(), creation, round].into_iter().flatten().min()
     }
 
     /// Bytes handed in and not yet durable: bounds what may be accepted.
     pub fn backlog(&self) -> usize {
-        todo!()
+        let unsealed = if self.options.seal == Seal::Eager { self.unsealed_bytes } else { 0 };
+        self.staged_bytes + self.round_bytes() + unsealed
     }
+
+    /// Whether nothing is ever written. The journal then stays as it was opened and calls everything durable.
+    fn forgets(&self) -> bool {
+        self.options.persistence == Persistence::None
+    }
+
+    /// Whether slots or floors wait, and nothing is under way that would take them along.
+    fn is_lazy(&self) -> bool {
+        self.stage == Stage::Running && self.round.is_none() && !(self.unsealed.is_empty() && self.staged.is_empty())
+    }
+
+    /// The file that an operation under way is about.
+    fn awaited(&self, op: OpId) -> Option<FileId> {
+        if self.identity.awaits(op) {
+            return Some(FileId::Identity);
+        }
+        let creation = self.creation.as_ref().filter(|creation| creation.op == op);
+        let round = self.round.as_ref().filter(|round| round.op == op);
+        creation.map(Creation::file).or_else(|| round.map(Round::file))
+    }
+}
+
+fn read_identity(
+    node: NodeId,
+    genesis: u64,
+    files: &[(FileId, u64)],
+    disk: &mut dyn ReadDisk,
+) -> Result<IdentityFile, JournalError> {
+    if files.is_empty() {
+        return Err(JournalError::NotFormatted);
+    }
+    if !files.iter().any(|(file, _)| *file == FileId::Identity) {
+        return Err(JournalError::IdentityMissing);
+    }
+    let image = disk.read(FileId::Identity, 0, identity::FILE_BYTES as usize).map_err(JournalError::Identity)?;
+    let file = identity::choose(&image)?;
+    let found = &file.stored.identity;
+    if found.node != node {
+        return Err(JournalError::ForeignNode { found: found.node, wanted: node });
+    }
+    if found.genesis != genesis {
+        return Err(JournalError::ForeignGenesis { found: found.genesis, wanted: genesis });
+    }
+    Ok(file)
 }

@@ -1,0 +1,60 @@
+//! A value in a block of 4096 bytes of its own: identity slots and segment headers.
+//!
+//! ```text
+//! magic 4   crc 4   version 4   length 4   postcard encoding   zeros
+//!                   <--------- crc covers these ------------->
+//! ```
+//! The frame is the same in every version of the format, so that a newer block is told from a damaged one.
+
+use super::FORMAT_VERSION;
+use alloc::vec::Vec;
+use serde::{Serialize, de::DeserializeOwned};
+
+/// Bytes of a block: what disks write in one piece, if they write anything in one piece.
+pub(super) const BLOCK: usize = 4096;
+
+const FRAME: usize = 16;
+
+/// What a block turned out to be.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Block<T> {
+    /// Whole, of this version.
+    Good(T),
+    /// Whole, of a version from the future.
+    Newer(u32),
+    /// Damaged, torn, or something else altogether.
+    Bad,
+}
+
+/// Puts `value` into a block.
+pub(super) fn encode<T: Serialize>(magic: [u8; 4], value: &T) -> Vec<u8> {
+    let body = postcard::to_allocvec(value).expect("plain values encode");
+    assert!(body.len() <= BLOCK - FRAME, "a block holds {} bytes, not {}", BLOCK - FRAME, body.len());
+    let mut block = Vec::with_capacity(BLOCK);
+    block.extend_from_slice(&magic);
+    block.extend_from_slice(&[0; 4]);
+    block.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
+    block.extend_from_slice(&(body.len() as u32).to_le_bytes());
+    block.extend_from_slice(&body);
+    let crc = crc32fast::hash(&block[8..]);
+    block[4..8].copy_from_slice(&crc.to_le_bytes());
+    block.resize(BLOCK, 0);
+    block
+}
+
+/// Takes a block apart. Trusts nothing.
+pub(super) fn decode<T: DeserializeOwned>(magic: [u8; 4], block: &[u8]) -> Block<T> {
+    let word = |at: usize| block.get(at..at + 4).map_or(0, |four| u32::from_le_bytes(four.try_into().expect("four")));
+    let end = FRAME.saturating_add(word(12) as usize);
+    if block.len() != BLOCK || block[..4] != magic || end > BLOCK || crc32fast::hash(&block[8..end]) != word(4) {
+        return Block::Bad;
+    }
+    match word(8) {
+        FORMAT_VERSION => match postcard::take_from_bytes(&block[FRAME..end]) {
+            Ok((value, [])) => Block::Good(value),
+            _ => Block::Bad,
+        },
+        version if version > FORMAT_VERSION => Block::Newer(version),
+        _ => Block::Bad,
+    }
+}

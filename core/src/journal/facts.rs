@@ -1,0 +1,194 @@
+//! What disk operations make durable, read off their bytes alone: an independent witness for the simulator, and the eyes
+//! of `ios inspect`.
+
+use super::{
+    Identity, identity,
+    record::{HEADER, Header, Kind, RECORD_MAGIC, SLOT, SLOT_MAGIC, footprint},
+};
+use crate::{
+    ids::{Digest, Index, View},
+    interface::{DiskAction, FileId},
+};
+use alloc::{collections::BTreeMap, vec::Vec};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+/// Something that a disk holds from now on.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Fact {
+    /// An acceptance, payload and all.
+    Accepted {
+        /// In which view.
+        view: View,
+        /// Where.
+        index: Index,
+        /// What.
+        digest: Digest,
+    },
+    /// A committed batch, payload and all.
+    Committed {
+        /// Where.
+        index: Index,
+        /// What.
+        digest: Digest,
+    },
+    /// Everything up to here is committed.
+    Floor {
+        /// Where it ends.
+        index: Index,
+    },
+    /// A copy of what is left of a record.
+    Unknown {
+        /// In which view it was accepted.
+        view: View,
+        /// Where.
+        index: Index,
+        /// What.
+        digest: Digest,
+        /// Whether it was known committed.
+        committed: bool,
+    },
+    /// A copy of the knowledge that something is lost.
+    Loss,
+    /// Whatever was lost before this life is committed.
+    Whole,
+    /// The id slot of a record.
+    Slot {
+        /// The record's place in its segment.
+        ordinal: u32,
+        /// The view, zero where it says nothing.
+        view: View,
+        /// The index, zero where it says nothing.
+        index: Index,
+        /// The batch, zero where there is none.
+        digest: Digest,
+    },
+    /// The identity, with the promise in it.
+    Identity(Identity),
+    /// Segments with higher numbers do not count.
+    Newest {
+        /// The newest segment in use.
+        segment: u64,
+    },
+}
+
+/// A fact, and the bytes of the file that say it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Extent {
+    /// Where they begin.
+    pub offset: u64,
+    /// How many there are.
+    pub length: u64,
+    /// What they say.
+    pub fact: Fact,
+}
+
+/// What a [`DiskAction::Write`] makes durable. Records in a segment count only once the identity names it (or a later
+/// one) the newest; [`Witness`] keeps track of that.
+pub fn facts(file: FileId, writes: &[(u64, Bytes)]) -> Vec<Fact> {
+    extents(file, writes).into_iter().map(|extent| extent.fact).collect()
+}
+
+/// As [`facts`], with the place of each.
+pub fn extents(file: FileId, writes: &[(u64, Bytes)]) -> Vec<Extent> {
+    match file {
+        FileId::Identity => identity::agreed(writes).map_or(Vec::new(), |stored| {
+            let offset = writes.iter().map(|(offset, _)| *offset).min().unwrap_or(0);
+            let length = writes.iter().map(|(_, bytes)| bytes.len() as u64).sum();
+            let facts = [Fact::Identity(stored.identity), Fact::Newest { segment: stored.newest }];
+            facts.into_iter().map(|fact| Extent { offset, length, fact }).collect()
+        }),
+        FileId::Segment(_) => runs(writes).iter().flat_map(|(offset, bytes)| records(*offset, bytes)).collect(),
+    }
+}
+
+/// Joins writes that touch.
+fn runs(writes: &[(u64, Bytes)]) -> Vec<(u64, Vec<u8>)> {
+    let mut sorted: Vec<&(u64, Bytes)> = writes.iter().collect();
+    sorted.sort_by_key(|(offset, _)| *offset);
+    let mut runs: Vec<(u64, Vec<u8>)> = Vec::new();
+    for (offset, bytes) in sorted {
+        match runs.last_mut() {
+            Some((start, run)) if *start + run.len() as u64 == *offset => run.extend_from_slice(bytes),
+            _ => runs.push((*offset, bytes.to_vec())),
+        }
+    }
+    runs
+}
+
+/// The slots and records that stand one after the other in `run`; what is neither ends it.
+fn records(start: u64, run: &[u8]) -> Vec<Extent> {
+    let mut extents = Vec::new();
+    let mut at = 0;
+    while let Some(rest) = run.get(at..) {
+        let (length, fact) = if let Some(header) = Header::decode(RECORD_MAGIC, rest) {
+            let payload = rest.get(HEADER..HEADER + header.length as usize);
+            let whole = payload.is_some_and(|payload| header.item(payload.to_vec()).is_some());
+            (footprint(u64::from(header.length)) as usize, whole.then(|| record(&header)))
+        } else if let Some(header) = Header::decode(SLOT_MAGIC, rest) {
+            let Header { ordinal, view, index, digest, .. } = header;
+            (SLOT, Some(Fact::Slot { ordinal, view, index, digest }))
+        } else {
+            break;
+        };
+        extents.extend(fact.map(|fact| Extent { offset: start + at as u64, length: length as u64, fact }));
+        at += length;
+    }
+    extents
+}
+
+fn record(header: &Header) -> Fact {
+    let Header { view, index, digest, committed, .. } = *header;
+    match header.kind {
+        Kind::Accepted => Fact::Accepted { view, index, digest },
+        Kind::Committed => Fact::Committed { index, digest },
+        Kind::Floor => Fact::Floor { index },
+        Kind::Unknown => Fact::Unknown { view, index, digest, committed },
+        Kind::Loss => Fact::Loss,
+        Kind::Whole => Fact::Whole,
+    }
+}
+
+/// Watches the operations of one disk as they become durable. Records of a segment that no identity names yet are held
+/// back: a crash before it is named takes them away again.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Witness {
+    newest: u64,
+    held: BTreeMap<u64, Vec<Fact>>,
+}
+
+impl Witness {
+    /// `action` is durable: what is certain now that was not before.
+    pub fn durable(&mut self, action: &DiskAction) -> Vec<Fact> {
+        match action {
+            DiskAction::Create { file: FileId::Segment(segment), .. } => {
+                self.held.remove(segment);
+                Vec::new()
+            }
+            DiskAction::Create { file: FileId::Identity, head, .. } => {
+                *self = Self::default();
+                facts(FileId::Identity, &[(0, head.clone())])
+            }
+            DiskAction::Remove { .. } => Vec::new(),
+            DiskAction::Write { file: FileId::Segment(segment), writes } => {
+                let found = facts(FileId::Segment(*segment), writes);
+                if *segment <= self.newest {
+                    return found;
+                }
+                self.held.entry(*segment).or_default().extend(found);
+                Vec::new()
+            }
+            DiskAction::Write { file: FileId::Identity, writes } => {
+                let mut found = facts(FileId::Identity, writes);
+                for fact in &found {
+                    if let Fact::Newest { segment } = fact {
+                        self.newest = *segment;
+                    }
+                }
+                let later = self.held.split_off(&(self.newest + 1));
+                found.extend(core::mem::replace(&mut self.held, later).into_values().flatten());
+                found
+            }
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! The identity file: who this disk is, what it has promised, and which segment is the newest.
+//!
+//! Six slots of 4096 bytes. An update writes slots 0 to 2 and syncs, then slots 3 to 5 and syncs, and only then is it acted
+//! on. Whatever the moment of a crash, the three slots that were not being written are equal, so two equal ones are left
+//! even if one of them rots; after a completed update any four may rot. A directory opens with the highest counter that two
+//! equal slots agree on, and the next update counts on from the highest counter *seen*, so that a lone leftover of an
+//! interrupted update never meets its equal later.
+
+use super::{
+    Identity, JournalError,
+    block::{self, BLOCK, Block},
+};
+use crate::{
+    ids::OpId,
+    interface::{DiskAction, FileId, Output},
+    time::Time,
+};
+use alloc::vec::Vec;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+const MAGIC: [u8; 4] = *b"ioNd";
+/// Slots that one write of an update covers.
+const HALF: usize = 3;
+const SLOTS: usize = 2 * HALF;
+/// Bytes of the file.
+pub(super) const FILE_BYTES: u64 = (SLOTS * BLOCK) as u64;
+
+/// What a slot holds.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(super) struct Stored {
+    counter: u64,
+    pub(super) identity: Identity,
+    /// The newest segment in use; 0 before the first. Files with higher numbers are leftovers.
+    pub(super) newest: u64,
+}
+
+/// The operation that makes the file of a fresh directory.
+pub(super) fn create(identity: Identity) -> DiskAction {
+    let slot = block::encode(MAGIC, &Stored { counter: 1, identity, newest: 0 });
+    DiskAction::Create { file: FileId::Identity, size: FILE_BYTES, head: Bytes::from(slot.repeat(SLOTS)) }
+}
+
+/// What opening would make of an identity file with this content, if anything.
+pub fn identity_of(image: &[u8]) -> Option<Identity> {
+    choose(image).ok().map(|file| file.stored.identity)
+}
+
+/// What a write to the identity file makes durable: the newest state that two of its slots agree on.
+pub(super) fn agreed(writes: &[(u64, Bytes)]) -> Option<Stored> {
+    let slots = writes.iter().flat_map(|(_, bytes)| bytes.chunks(BLOCK)).map(|slot| block::decode(MAGIC, slot));
+    newest_pair(&slots.filter_map(good).collect::<Vec<_>>())
+}
+
+/// Reads an identity file.
+pub(super) fn choose(image: &[u8]) -> Result<IdentityFile, JournalError> {
+    let blocks: Vec<Block<Stored>> = image.chunks(BLOCK).take(SLOTS).map(|slot| block::decode(MAGIC, slot)).collect();
+    let newer = blocks.iter().find_map(|block| if let Block::Newer(version) = block { Some(*version) } else { None });
+    if let Some(version) = newer {
+        return Err(JournalError::Newer { file: FileId::Identity, version });
+    }
+    let slots: Vec<Stored> = blocks.into_iter().filter_map(good).collect();
+    let counter = slots.iter().map(|slot| slot.counter).max().unwrap_or(0);
+    let stored = newest_pair(&slots).ok_or(JournalError::IdentityUnreadable { readable: slots.len() })?;
+    Ok(IdentityFile { stored, counter, wanted: 0, durable: 0, update: None })
+}
+
+fn good(block: Block<Stored>) -> Option<Stored> {
+    if let Block::Good(stored) = block { Some(stored) } else { None }
+}
+
+fn newest_pair(slots: &[Stored]) -> Option<Stored> {
+    let paired = |slot: &&Stored| slots.iter().filter(|other| other == slot).count() >= 2;
+    slots.iter().filter(paired).max_by_key(|slot| slot.counter).cloned()
+}
+
+/// The identity in memory, and the update that is on its way to the disk.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct IdentityFile {
+    /// As it binds in memory; the counter in it is that of the last update started.
+    pub(super) stored: Stored,
+    /// The highest counter on the disk.
+    counter: u64,
+    /// Changes made in memory, and how many of them are durable.
+    wanted: u64,
+    durable: u64,
+    update: Option<Update>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Update {
+    op: OpId,
+    since: Time,
+    /// The changes it covers.
+    covers: u64,
+    slot: Bytes,
+    second_half: bool,
+}
+
+impl IdentityFile {
+    /// Counts a change just made. The number says in [`IdentityFile::is_durable`] whether it may be acted on.
+    pub(super) fn changed(&mut self) -> u64 {
+        self.wanted += 1;
+        self.wanted
+    }
+
+    /// The number of the newest change.
+    pub(super) fn newest_change(&self) -> u64 {
+        self.wanted
+    }
+
+    /// Whether that change may be acted on.
+    pub(super) fn is_durable(&self, change: u64) -> bool {
+        self.durable >= change
+    }
+
+    /// Whether there are changes that no update carries, and none is in the way.
+    pub(super) fn wants_update(&self) -> bool {
+        self.update.is_none() && self.wanted > self.durable
+    }
+
+    /// Since when an update has been waiting for the disk.
+    pub(super) fn waiting_since(&self) -> Option<Time> {
+        self.update.as_ref().map(|update| update.since)
+    }
+
+    /// Starts an update that carries every change made so far.
+    pub(super) fn start(&mut self, now: Time, op: OpId, out: &mut Vec<Output>) {
+        assert!(self.update.is_none(), "one identity update at a time");
+        self.counter += 1;
+        self.stored.counter = self.counter;
+        let slot = Bytes::from(block::encode(MAGIC, &self.stored));
+        let update = Update { op, since: now, covers: self.wanted, slot, second_half: false };
+        out.push(update.write());
+        self.update = Some(update);
+    }
+
+    /// Whether `op` is the write under way.
+    pub(super) fn awaits(&self, op: OpId) -> bool {
+        self.update.as_ref().is_some_and(|update| update.op == op)
+    }
+
+    /// The write under way is durable: goes on with the second half, named `next`, or is done.
+    pub(super) fn advance(&mut self, now: Time, next: OpId, out: &mut Vec<Output>) {
+        let mut update = self.update.take().expect("an identity update is under way");
+        if update.second_half {
+            self.durable = update.covers;
+        } else {
+            (update.op, update.since, update.second_half) = (next, now, true);
+            out.push(update.write());
+            self.update = Some(update);
+        }
+    }
+}
+
+impl Update {
+    fn write(&self) -> Output {
+        let first = if self.second_half { HALF } else { 0 };
+        let writes = (first..first + HALF).map(|slot| ((slot * BLOCK) as u64, self.slot.clone())).collect();
+        Output::Disk { op: self.op, action: DiskAction::Write { file: FileId::Identity, writes } }
+    }
+}
