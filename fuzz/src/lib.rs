@@ -4,12 +4,17 @@
 //! | --- | --- | --- |
 //! | `peer_frame` | a peer link | never panics; however the bytes are cut, the same messages and the same error; what decodes encodes to what decodes to it |
 //! | `client_frame` | a client's link, both ways | the same |
+//! | `service_request` | a client's payload, a user's line, a reply | equal stores stay equal; what passes for a read changes nothing; replies can be read |
+//! | `scenario_text` | a scenario file | refused with a line and a reason, or printing is the inverse of parsing |
 //!
 //! A body panics when a promise is broken and returns otherwise. The same bodies run under `cargo fuzz`
 //! (`fuzz_targets/`, see the README here), which searches for new paths, and on the stable toolchain in
 //! `tests/replay.rs`, which goes over the committed corpora and a fixed number of [`mutation`]s of them.
 
 pub mod frame;
+pub mod service;
+pub mod scenario;
+pub mod directory;
 pub mod mutation;
 
 /// A door to the system, with valid examples of what comes through it.
@@ -24,7 +29,9 @@ pub struct Target {
 }
 
 /// All doors.
-pub const TARGETS: [Target; 2] = [
+pub const TARGETS: [Target; 4] = [
     Target { name: "peer_frame", body: frame::peer_frame, samples: frame::peer_samples },
     Target { name: "client_frame", body: frame::client_frame, samples: frame::client_samples },
+    Target { name: "service_request", body: service::service_request, samples: service::samples },
+    Target { name: "scenario_text", body: scenario::scenario_text, samples: scenario::samples },
 ];

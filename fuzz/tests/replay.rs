@@ -56,6 +56,16 @@ fn client_frame() {
 }
 
 #[test]
+fn service_request() {
+    replay("service_request");
+}
+
+#[test]
+fn scenario_text() {
+    replay("scenario_text");
+}
+
+#[test]
 fn every_sample_is_committed_as_it_is_made_today() {
     for target in TARGETS {
         let corpus = corpus(target);
