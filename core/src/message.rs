@@ -128,6 +128,27 @@ pub enum PeerMessage<P = Batch> {
     },
 }
 
+impl<P> PeerMessage<P> {
+    /// The highest round of any view named outside of entries; zero if none is.
+    pub fn highest_round(&self) -> u64 {
+        match self {
+            PeerMessage::CanvassReply { view, promised, .. } | PeerMessage::Reject { view, promised } => {
+                view.round.max(promised.round)
+            }
+            PeerMessage::Canvass { view }
+            | PeerMessage::Prepare { view, .. }
+            | PeerMessage::Promise(Promise { view, .. })
+            | PeerMessage::Accept { view, .. }
+            | PeerMessage::Accepted { view, .. }
+            | PeerMessage::Chosen { view, .. }
+            | PeerMessage::Heartbeat { view, .. }
+            | PeerMessage::HeartbeatAck { view, .. } => view.round,
+            PeerMessage::Entries { leading, .. } => leading.map_or(0, |(view, _)| view.round),
+            PeerMessage::Hello(_) | PeerMessage::Refused { .. } | PeerMessage::Fetch { .. } => 0,
+        }
+    }
+}
+
 /// The first message on a link.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Hello {

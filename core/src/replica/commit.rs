@@ -58,6 +58,11 @@ impl Learner {
         Self { floor, chosen: floor, view_floor: (View::ZERO, Index::ZERO), fetch: None, counter: 0 }
     }
 
+    /// Something at this index is chosen.
+    pub(super) fn hear_of(&mut self, index: Index) {
+        self.chosen = self.chosen.max(index);
+    }
+
     /// Everything up to here is known chosen.
     pub(super) fn known_floor(&self, log: &Log) -> Index {
         self.floor.max(log.floor())
@@ -104,7 +109,7 @@ impl Replica {
         if entry.committed {
             return turn.ignore(Ignored::Duplicate);
         }
-        self.learner.chosen = self.learner.chosen.max(index);
+        self.learner.hear_of(index);
         let held = entry.accepted.as_ref().filter(|_| entry.unknown.is_none());
         match held {
             Some((accepted, batch)) if *accepted >= view && batch.digest() == digest => {
@@ -123,7 +128,7 @@ impl Replica {
         }
         self.learner.view_floor = (view, floor);
         self.learner.floor = self.learner.floor.max(floor);
-        self.learner.chosen = self.learner.chosen.max(floor);
+        self.learner.hear_of(floor);
         let first = scanned.max(self.log.floor()).next();
         for at in first.0..=floor.0.min(self.log.last().0) {
             self.commit_if_accepted_in(turn, view, Index(at));

@@ -61,6 +61,9 @@ use reads::Reads;
 use turn::{Effect, Turn, Withheld};
 use view_change::{Candidate, Canvass};
 
+/// No cluster gets this far in its life: a message that names a higher round is damaged or forged.
+const ROUND_MAX: u64 = 1 << 48;
+
 /// One replica's protocol state. Everything durable in it has been handed to the journal.
 #[derive(Clone, Debug)]
 pub struct Replica {
@@ -160,6 +163,9 @@ impl Replica {
         }
         if !self.links.is_verified(from) {
             return turn.ignore(Ignored::Unverified);
+        }
+        if message.highest_round() > ROUND_MAX {
+            return turn.ignore(Ignored::OutOfRange);
         }
         match message {
             PeerMessage::Hello(_) | PeerMessage::Refused { .. } => unreachable!("handled above"),

@@ -187,6 +187,8 @@ impl Replica {
         round: u64,
         hollow_until: Option<Index>,
     ) {
+        let floor = self.log.floor();
+        let furthest = floor.plus(self.history.configuration_at(floor.next()).window());
         let Role::Leader(leader) = &mut self.role else {
             return turn.ignore(Ignored::OldView);
         };
@@ -199,7 +201,7 @@ impl Replica {
         let ack = leader.acks.entry(from).or_default();
         ack.round = ack.round.max(round);
         ack.at = turn.now;
-        leader.fill_until(hollow_until);
+        leader.fill_until(hollow_until.map(|until| until.min(furthest)));
         self.confirm_rounds();
     }
 

@@ -21,6 +21,7 @@ use super::{
     assignment::Leader,
     choice::{Answer, Decision, decide, tail_is_clear},
     jitter,
+    log::GAP_MAX,
     turn::{Effect, Turn},
 };
 use crate::{
@@ -175,11 +176,17 @@ impl Replica {
     }
 
     pub(super) fn promise_received(&mut self, turn: &mut Turn, from: NodeId, promise: Promise) {
+        let reach = self.log.last().plus(GAP_MAX);
         let Role::Candidate(candidate) = &mut self.role else {
             return turn.ignore(Ignored::Unasked);
         };
         if candidate.view != promise.view || !candidate.durable {
             return turn.ignore(Ignored::Unasked);
+        }
+        if promise.end > reach {
+            // Too far behind to lead: fetch first, while this candidacy times out.
+            self.learner.hear_of(promise.floor);
+            return turn.ignore(Ignored::OutOfRange);
         }
         let first = candidate.from;
         let answer = candidate.answers.entry(from).or_insert_with(|| Answer { covered: first, ..Answer::default() });
