@@ -46,6 +46,8 @@ pub enum OpenError {
     NotAMember(NodeId),
     /// The data directory says no.
     Journal(JournalError),
+    /// The data directory holds two committed batches at one index.
+    Diverged(Index),
 }
 
 impl fmt::Display for OpenError {
@@ -54,6 +56,11 @@ impl fmt::Display for OpenError {
             OpenError::Option(error) => error.fmt(f),
             OpenError::NotAMember(node) => write!(f, "{node} is not among the members of the configuration"),
             OpenError::Journal(error) => error.fmt(f),
+            OpenError::Diverged(index) => write!(
+                f,
+                "two different batches are recorded as committed at index {index}. Keep this data directory for analysis, \
+                 and start the node under a new id on an empty one"
+            ),
         }
     }
 }
@@ -100,6 +107,9 @@ impl<S: Service> Node<S> {
         let genesis = config.configuration.genesis_hash();
         let (journal, recovered) =
             Journal::open(config.node, genesis, config.options.journal.clone(), disk).map_err(OpenError::Journal)?;
+        if let Some(index) = recovered.divergence {
+            return Err(OpenError::Diverged(index));
+        }
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let opened = Some(opened_note(&recovered));
         let replica = Replica::new(&config, recovered, journal.ticket(), now, &mut rng);

@@ -74,11 +74,21 @@ impl Replica {
 
     /// Marks a batch at hand committed.
     pub(super) fn commit(&mut self, turn: &mut Turn, index: Index, how: Learned) {
-        if self.log.commit(index) {
-            let digest = self.log.committed(index).expect("just committed").digest();
-            turn.note(Note::Committed { index, digest, how });
-        }
+        self.mark_committed(turn, index, how);
         self.after_floor(turn);
+    }
+
+    fn mark_committed(&mut self, turn: &mut Turn, index: Index, how: Learned) {
+        let certain = self.log.at(index).certain;
+        if !self.log.commit(index) {
+            return;
+        }
+        let batch = self.log.committed(index).expect("just committed").clone();
+        turn.note(Note::Committed { index, digest: batch.digest(), how });
+        if !certain {
+            // A floor vouches only for what was recorded after the loss.
+            turn.journal.append(Record::Committed { index, batch });
+        }
     }
 
     /// What follows from a floor that may have moved.
@@ -148,9 +158,8 @@ impl Replica {
     fn commit_if_accepted_in(&mut self, turn: &mut Turn, view: View, index: Index) {
         let entry = self.log.at(index);
         let in_view = entry.accepted.as_ref().is_some_and(|(accepted, _)| *accepted == view);
-        if in_view && entry.unknown.is_none() && self.log.commit(index) {
-            let digest = self.log.committed(index).expect("just committed").digest();
-            turn.note(Note::Committed { index, digest, how: Learned::Floor });
+        if in_view && entry.unknown.is_none() {
+            self.mark_committed(turn, index, Learned::Floor);
         }
     }
 

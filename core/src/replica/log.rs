@@ -114,6 +114,7 @@ impl Log {
         assert!(entry.unknown.is_none(), "a hidden batch must not be committed");
         let news = !entry.committed;
         entry.committed = true;
+        entry.certain = true;
         self.raise_floor();
         news
     }

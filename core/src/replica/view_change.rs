@@ -359,12 +359,13 @@ impl Replica {
 
     /// Hands a committed batch to log and journal.
     pub(super) fn learn_batch(&mut self, turn: &mut Turn, index: Index, batch: &crate::batch::Batch, how: Learned) {
-        let was_unknown = self.log.at(index).unknown.is_some();
+        let entry = self.log.at(index);
+        let (was_unknown, certain) = (entry.unknown.is_some(), entry.certain);
         match self.log.learn(index, batch) {
             Err(diverged) => self.diverged(diverged),
             Ok((false, _)) => {}
             Ok((true, new_batch)) => {
-                if new_batch || was_unknown {
+                if new_batch || was_unknown || !certain {
                     turn.journal.append(Record::Committed { index, batch: batch.clone() });
                 }
                 if was_unknown {
