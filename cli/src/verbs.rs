@@ -318,6 +318,10 @@ mod tests {
             exit 0
         "#]],
         );
+    }
+
+    #[test]
+    fn a_compare_and_set_tells_whether_it_did() {
         let cas = |old: &str| Command::Cas { key: "a".into(), old: old.into(), new: "9".into() };
         check(
             &cas("1"),

@@ -146,17 +146,19 @@ impl Server {
     /// [`Server::join`] tells.
     pub fn start<S: Service + Send + 'static>(config: ServerConfig, service: S) -> Result<Self, ServerError> {
         let mut directory = Directory::open(&config.data).map_err(ServerError::Directory)?;
-        if config.options.journal.persistence == options::Persistence::None {
-            directory.mark_forgetful().map_err(ServerError::Directory)?;
-        }
         let own = config.peers.get(&config.node).ok_or(ServerError::NoAddress(config.node))?;
         let mut peers = Peers::new(config.node, &config.peers, listen(*own, "peers")?);
         let mut clients = Clients::new(listen(config.clients, "clients")?, config.clients_max);
         let mut clock = Clock::default();
+        let forgetful = config.options.journal.persistence == options::Persistence::None;
         let node_config = Config { node: config.node, configuration: config.configuration, options: config.options };
         let seed = random().map_err(system("draw a random number"))? as u64;
         let node = Node::open(node_config, service, seed, clock.now(), &mut directory)
             .map_err(|error| ServerError::Open { data: config.data.clone(), error })?;
+
+        if forgetful {
+            directory.mark_forgetful().map_err(ServerError::Directory)?;
+        }
 
         let poll = Poll::new().map_err(system("make a poll"))?;
         let waker = Waker::new(poll.registry(), Source::Waker.token()).map_err(system("make a waker"))?;

@@ -94,6 +94,12 @@ impl Clients {
         }
     }
 
+    /// Bytes held for all connections.
+    #[cfg(test)]
+    pub(crate) fn held(&self) -> usize {
+        self.held
+    }
+
     /// Whether answers wait to be sent.
     pub(crate) fn has_unsent(&self) -> bool {
         self.connections.values().any(|connection| connection.stream.queued() > 0)

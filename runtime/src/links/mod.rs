@@ -39,17 +39,4 @@ impl Source {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tokens_and_sources_are_inverse() {
-        for source in [Source::Waker, Source::PeerListener, Source::ClientListener] {
-            assert_eq!(Source::of(source.token()), source);
-        }
-        for number in [0, 1, 2, 1 << 40] {
-            assert_eq!(Source::of(Source::Peer(number).token()), Source::Peer(number));
-            assert_eq!(Source::of(Source::Client(number).token()), Source::Client(number));
-        }
-    }
-}
+mod tests;
