@@ -424,3 +424,41 @@ fn large_histories_take_one_walk() {
     replay(&mut known, None);
     assert!(matches!(judge(&known.history().0), Verdict::Ok { layer: Layer::Revision, .. }));
 }
+
+/// The model was written from the store's description; here the two must not be told apart.
+#[test]
+fn the_model_and_the_real_store_answer_alike() {
+    use crate::history::store::{decode_reply, encode_request};
+    use ios_core::{
+        ids::{Index, Revision},
+        service::{Applied, Service, kv},
+        time::Time,
+    };
+    let mut draw = Draw::new(5);
+    let mut real = kv::Kv::new(kv::Limits::default());
+    let (mut model, mut answers, mut undo) = (Store::default(), Vec::new(), Vec::new());
+    let large = |text: &str| Data::from(&*text.repeat(700 << 10));
+    for at in 0..3000 {
+        let request = match at {
+            2000..2004 => vec![Verb::Put { key: Data::from(["w", "x", "y", "z"][at - 2000]), value: large("l") }],
+            2004 => ["w", "x", "y", "a", "z"].map(|key| Verb::Get { key: key.into() }).to_vec(),
+            2005 => vec![Verb::List { prefix: "".into(), limit: 100 }, Verb::Get { key: "a".into() }],
+            _ => request(&mut draw, at),
+        };
+        let revision = model.revision();
+        let place = Applied {
+            index: Index(at as u64 + 1),
+            position: 0,
+            revision: Revision(revision + 1),
+            log_time: Time::ZERO,
+        };
+        let mut reply = Vec::new();
+        let changed = real.apply(&place, &encode_request(&request).unwrap(), &mut reply);
+        model.perform(&request, &mut answers, &mut undo);
+        assert_eq!(decode_reply(&reply).unwrap(), answers, "{request:?}");
+        assert_eq!(model.revision() > revision, changed, "{request:?}");
+    }
+    assert!(answers.len() < 5 && model.revision() > 1000, "most requests write");
+    model.revert(&mut undo, 0, 0);
+    assert_eq!(model, Store::default(), "all changes can be taken back");
+}
