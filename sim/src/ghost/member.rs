@@ -90,9 +90,11 @@ impl Member {
         self.held_mut(index).committed = Some(digest);
     }
 
-    /// Whether it holds this batch as committed.
-    pub fn has_committed(&self, index: Index, digest: Digest) -> bool {
-        self.held(index).is_some_and(|held| held.committed == Some(digest))
+    /// Whether it holds this batch, in whatever view.
+    pub fn has(&self, index: Index, digest: Digest) -> bool {
+        self.held(index).is_some_and(|held| {
+            held.committed == Some(digest) || held.accepted.is_some_and(|(_, accepted)| accepted == digest)
+        })
     }
 
     /// A new life begins.

@@ -13,6 +13,8 @@
 
 mod log;
 mod member;
+#[cfg(test)]
+mod tests;
 
 use log::Log;
 pub use log::Outcome;
@@ -24,7 +26,7 @@ use ios_core::{
     configuration::{Configuration, ConfigurationHistory},
     ids::{Digest, Incarnation, Index, NodeId, NodeSet, Revision, Sequence, SessionId, View},
     interface::Note,
-    journal::Recovered,
+    journal::{Fact, Recovered},
     message::{ClientResponse, Hello, PeerMessage, Promise},
     options::Options,
     time::Time,
@@ -37,31 +39,6 @@ type Finding = (Oracle, String);
 
 /// Slack for log time: clocks that never show a moment twice run ahead by a nanosecond for each extra reading.
 const STAMP_SLACK_NANOS: u64 = 1_000_000;
-
-/// Something that a sync which reported success has made durable.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Fact {
-    /// A promise.
-    Promised(View),
-    /// A life of the node.
-    Incarnation(Incarnation),
-    /// An acceptance.
-    Accepted {
-        /// In which view.
-        view: View,
-        /// Where.
-        index: Index,
-        /// What.
-        digest: Digest,
-    },
-    /// A batch learned as committed.
-    Committed {
-        /// Where.
-        index: Index,
-        /// What.
-        digest: Digest,
-    },
-}
 
 /// A request that took effect.
 #[derive(Clone, Copy, Debug)]
@@ -158,14 +135,10 @@ impl Ghost {
     /// A sync that covered `fact` has reported success, whether or not the node has heard of it yet.
     pub fn durable(&mut self, now: Time, node: NodeId, fact: &Fact) {
         let found = match *fact {
-            Fact::Promised(view) => {
+            Fact::Identity(ref identity) => {
                 let member = self.member(node);
-                member.promised = member.promised.max(view);
-                Ok(())
-            }
-            Fact::Incarnation(incarnation) => {
-                let member = self.member(node);
-                member.incarnation = member.incarnation.max(incarnation);
+                member.promised = member.promised.max(identity.promised);
+                member.incarnation = member.incarnation.max(identity.incarnation);
                 Ok(())
             }
             Fact::Accepted { view, index, digest } => self.accepted(node, view, index, digest),
@@ -176,6 +149,9 @@ impl Ghost {
                 }
                 found
             }
+            Fact::Floor { index } => self.floor(node, "records", index),
+            // Slots repeat what bodies say; copies of what was lost vouch for nothing.
+            Fact::Unknown { .. } | Fact::Loss | Fact::Whole | Fact::Slot { .. } | Fact::Newest { .. } => Ok(()),
         };
         self.judge(now, found);
     }
@@ -228,13 +204,11 @@ impl Ghost {
         match message {
             PeerMessage::Hello(hello) => self.hello(node, hello),
             PeerMessage::Canvass { view } => self.owns(node, *view, "canvasses for"),
-            PeerMessage::CanvassReply { promised, .. } => self.vouch(node, *promised, "CanvassReply"),
             PeerMessage::Prepare { view, .. } => {
                 self.owns(node, *view, "prepares")?;
                 self.vouch(node, *view, "Prepare")
             }
             PeerMessage::Promise(promise) => self.promise(node, promise),
-            PeerMessage::Reject { promised, .. } => self.vouch(node, *promised, "Reject"),
             PeerMessage::Accept { view, index, batch, floor, coordinator } => {
                 if *coordinator != node {
                     return Err((Oracle::Leadership, format!("{node} sends an Accept that {coordinator} shall count")));
@@ -264,7 +238,10 @@ impl Ghost {
                 }
                 leading.map_or(Ok(()), |(_, floor)| self.floor(node, "Entries", floor))
             }
-            PeerMessage::Refused { .. } | PeerMessage::HeartbeatAck { .. } | PeerMessage::Fetch { .. } => Ok(()),
+            PeerMessage::HeartbeatAck { view, .. } => self.vouch(node, *view, "HeartbeatAck"),
+            // A promise named here only makes the receiver ask above it: nothing rests on its being durable.
+            PeerMessage::CanvassReply { .. } | PeerMessage::Reject { .. } => Ok(()),
+            PeerMessage::Refused { .. } | PeerMessage::Fetch { .. } => Ok(()),
         }
     }
 
@@ -460,10 +437,13 @@ impl Ghost {
         self.member(node).vouch(view, what)
     }
 
-    /// `node` relies on its own acceptance: it is durable, or replaced by a durable record that beats it.
+    /// `node` relies on its own acceptance: it is durable, or another durable record of the same batch beats it, because
+    /// that batch is chosen.
     fn holds(&mut self, node: NodeId, does: &str, view: View, index: Index, digest: Digest) -> Result<(), Finding> {
         self.checks.count(Oracle::Durability);
-        if self.log.accepted_by(node, view, index, digest) || self.member(node).has_committed(index, digest) {
+        if self.log.accepted_by(node, view, index, digest)
+            || self.log.chosen(index) == Some(digest) && self.member(node).has(index, digest)
+        {
             return Ok(());
         }
         Err((Oracle::Durability, format!("{node} {does} {digest} at {index} in {view}, which is not durable there")))
