@@ -269,3 +269,6 @@ fn within(limit: usize, part: &[u8]) -> Result<(), Objection> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
