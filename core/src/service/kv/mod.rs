@@ -17,6 +17,7 @@ pub mod request;
 pub mod reply;
 pub mod text;
 mod cursor;
+mod key;
 
 pub use reply::{Marks, Outcome, REPLY_MAX, Reply};
 pub use request::{BadRequest, OPERATIONS_MAX, Operation, Operations};
@@ -24,13 +25,12 @@ pub use request::{BadRequest, OPERATIONS_MAX, Operation, Operations};
 use super::{Access, Applied, Objection, Service};
 use crate::ids::Revision;
 use alloc::{
-    boxed::Box,
-    collections::BTreeMap,
+    collections::{BTreeMap, btree_map},
     format,
     string::{String, ToString},
     vec::Vec,
 };
-use core::ops::Bound;
+use key::Key;
 use reply::Writer;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
@@ -55,7 +55,7 @@ impl Default for Limits {
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Kv {
     limits: Limits,
-    entries: BTreeMap<Box<[u8]>, Entry>,
+    entries: BTreeMap<Key, Entry>,
     /// Wrapping sum of the entries' hashes.
     fingerprint: u64,
 }
@@ -114,12 +114,12 @@ impl Kv {
 
     /// A key's value and marks.
     pub fn get(&self, key: &[u8]) -> Option<(&[u8], Marks)> {
-        self.entries.get(key).map(|entry| (entry.value.as_slice(), entry.marks))
+        self.entries.get(&Key::new(key)).map(|entry| (entry.value.as_slice(), entry.marks))
     }
 
     /// All keys with their values and marks, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8], Marks)> {
-        self.entries.iter().map(|(key, entry)| (key.as_ref(), entry.value.as_slice(), entry.marks))
+        self.entries.iter().map(|(key, entry)| (key.as_slice(), entry.value.as_slice(), entry.marks))
     }
 
     /// Executes one operation. Whether it changed anything.
@@ -136,7 +136,7 @@ impl Kv {
                 found
             }
             Operation::CompareAndSet { key, expected, value } => {
-                let entry = self.entries.get(key);
+                let entry = self.entries.get(&Key::new(key));
                 let swaps = entry.map(|entry| entry.value.as_slice()) == expected;
                 if swaps {
                     self.put(at, key, value);
@@ -161,14 +161,14 @@ impl Kv {
                 None => reply.push(Outcome::Missing),
             },
             Operation::Exists { key } => {
-                let modified = self.entries.get(key).map(|entry| entry.marks.modified);
+                let modified = self.entries.get(&Key::new(key)).map(|entry| entry.marks.modified);
                 reply.push(Outcome::Exists { modified });
             }
             Operation::Count => reply.push(Outcome::Count(self.entries.len() as u64)),
             Operation::List { prefix, limit } => {
-                let from = (Bound::Included(prefix), Bound::Unbounded);
-                let pairs = self.entries.range::<[u8], _>(from).take_while(|(key, _)| key.starts_with(prefix));
-                reply.push_list(limit, pairs.map(|(key, entry)| (key.as_ref(), entry.value.as_slice(), entry.marks)));
+                let pairs =
+                    self.entries.range(Key::new(prefix)..).take_while(|(key, _)| key.as_slice().starts_with(prefix));
+                reply.push_list(limit, pairs.map(|(key, entry)| (key.as_slice(), entry.value.as_slice(), entry.marks)));
             }
             Operation::Put { .. } | Operation::Delete { .. } | Operation::CompareAndSet { .. } => {
                 unreachable!("writes are told apart before anything is read")
@@ -178,26 +178,26 @@ impl Kv {
 
     #[cfg(test)]
     pub(super) fn fingerprint_from_scratch(&self) -> u64 {
-        self.entries.iter().fold(0, |sum, (key, entry)| sum.wrapping_add(entry.hash_under(key)))
+        self.entries.iter().fold(0, |sum, (key, entry)| sum.wrapping_add(entry.hash_under(key.as_slice())))
     }
 
     fn put(&mut self, at: Revision, key: &[u8], value: &[u8]) {
-        match self.entries.get_mut(key) {
-            Some(entry) => {
+        match self.entries.entry(Key::new(key)) {
+            btree_map::Entry::Occupied(mut occupied) => {
+                let entry = occupied.get_mut();
                 self.fingerprint = self.fingerprint.wrapping_sub(entry.hash);
                 entry.overwrite(key, value, at);
                 self.fingerprint = self.fingerprint.wrapping_add(entry.hash);
             }
-            None => {
-                let entry = Entry::new(key, value, at);
+            btree_map::Entry::Vacant(vacant) => {
+                let entry = vacant.insert(Entry::new(key, value, at));
                 self.fingerprint = self.fingerprint.wrapping_add(entry.hash);
-                self.entries.insert(Box::from(key), entry);
             }
         }
     }
 
     fn delete(&mut self, key: &[u8]) -> bool {
-        let removed = self.entries.remove(key);
+        let removed = self.entries.remove(&Key::new(key));
         if let Some(entry) = &removed {
             self.fingerprint = self.fingerprint.wrapping_sub(entry.hash);
         }
