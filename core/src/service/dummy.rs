@@ -1,4 +1,5 @@
-//! The application `dummy`: answers `ping` with `pong` and holds no state, so that what it takes is what consensus takes.
+//! The application `dummy`: answers `ping` with `pong` and holds no state, so that what it takes is what consensus
+//! takes.
 
 use super::{
     Access, Applied, Objection, Service,

@@ -1,7 +1,7 @@
 //! Keys as the store holds them: made for comparing, since most of what a put costs is the search for its key.
 //!
-//! A key of up to 23 bytes lies in the tree itself, so that the search need not fetch it from elsewhere, and is compared
-//! as three numbers. A longer one has memory of its own, also while it is only searched for.
+//! A key of up to 23 bytes lies in the tree itself, so that the search need not fetch it from elsewhere, and is
+//! compared as three numbers. A longer one has memory of its own, also while it is only searched for.
 
 use alloc::boxed::Box;
 use core::{cmp::Ordering, fmt};

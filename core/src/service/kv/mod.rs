@@ -1,17 +1,17 @@
 //! The key-value store: bytes to bytes, in order, every change under one global revision.
 //!
-//! A request is a list of operations, executed one after the other with nothing in between; each sees what those before
-//! it did, and each gives one outcome. All changes of one request happen at one revision, so that whoever compares
-//! revisions learns in which order requests took effect. What changes nothing (a delete of an absent key, a
+//! A request is a list of operations, executed one after the other with nothing in between; each sees what those
+//! before it did, and each gives one outcome. All changes of one request happen at one revision, so that whoever
+//! compares revisions learns in which order requests took effect. What changes nothing (a delete of an absent key, a
 //! compare-and-set that does not compare) takes no revision. A compare-and-set that fails stops nothing after it:
 //! conditions over a whole request are a transaction's business, which this is not.
 //!
-//! Per key the store knows its *created* and *modified* revisions and its *version*, which counts the writes since it was
-//! created. A key that is deleted and put again starts anew.
+//! Per key the store knows its *created* and *modified* revisions and its *version*, which counts the writes since it
+//! was created. A key that is deleted and put again starts anew.
 //!
-//! Sizes are bounded twice. [`Limits`], which may differ between nodes, are the proposing node's word on what comes in.
-//! [`OPERATIONS_MAX`] and [`REPLY_MAX`] bound what one request may cost, are part of the replicated behaviour and hence
-//! constants: changing them makes replicas disagree.
+//! Sizes are bounded twice. [`Limits`], which may differ between nodes, are the proposing node's word on what comes
+//! in. [`OPERATIONS_MAX`] and [`REPLY_MAX`] bound what one request may cost, are part of the replicated behaviour and
+//! hence constants: changing them makes replicas disagree.
 
 pub mod request;
 pub mod reply;

@@ -15,8 +15,8 @@
 //!          09  size u64                               get: the value has no room in this reply
 //! marks    created u64  modified u64  version u64
 //! ```
-//! Outcomes carry the revision of what they saw wherever there is one, so that a history of replies alone shows in which
-//! order requests took effect.
+//! Outcomes carry the revision of what they saw wherever there is one, so that a history of replies alone shows in
+//! which order requests took effect.
 
 use super::{
     cursor::{Cursor, push_bytes},

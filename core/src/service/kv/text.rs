@@ -1,8 +1,9 @@
 //! The store's language for people: the verbs of the Go client, letter for letter, and a few of our own.
 //!
-//! Words are separated by *single* spaces, so that a line means what it has always meant: two spaces hold an empty word
-//! between them, which no verb but those that take a key or value has a use for. Operations are separated by `; ` and
-//! form one atomic request, whose answers are joined the same way. If any part is malformed nothing of the line is done.
+//! Words are separated by *single* spaces, so that a line means what it has always meant: two spaces hold an empty
+//! word between them, which no verb but those that take a key or value has a use for. Operations are separated by `; `
+//! and form one atomic request, whose answers are joined the same way. If any part is malformed nothing of the line is
+//! done.
 
 use super::{
     Outcome, Reply,

@@ -1,8 +1,8 @@
 //! Exactly once: sessions, service and log time as one deterministic replicated state.
 //!
 //! A client that gets no answer must ask again, and then its request may stand in the log twice. So a client opens a
-//! *session* through the log and numbers its requests; the replicated table keeps the reply of every request the client
-//! has not yet acknowledged. The first copy in the log executes, every other one is given the first reply:
+//! *session* through the log and numbers its requests; the replicated table keeps the reply of every request the
+//! client has not yet acknowledged. The first copy in the log executes, every other one is given the first reply:
 //!
 //! ```text
 //!          sequence <= mark              mark < sequence <= mark + 64          beyond
@@ -12,19 +12,19 @@
 //!                                ^
 //!                                mark: the highest `acked` ever heard; it never goes back
 //! ```
-//! What a client acknowledges is its own affair. A mark raised past requests that never arrived gives them up: their late
-//! copies are stale, so they never execute. A mark of `u64::MAX` ends the session for all purposes but expiry.
+//! What a client acknowledges is its own affair. A mark raised past requests that never arrived gives them up: their
+//! late copies are stale, so they never execute. A mark of `u64::MAX` ends the session for all purposes but expiry.
 //!
 //! **Log time** moves only with the stamps of client batches, never back. A session from which nothing was applied for
-//! `ttl` of log time has expired, at the start of the first batch that carries log time so far; the late sign of life in
-//! that very batch comes too late. Replicas that applied the same batches thus hold the same sessions.
+//! `ttl` of log time has expired, at the start of the first batch that carries log time so far; the late sign of life
+//! in that very batch comes too late. Replicas that applied the same batches thus hold the same sessions.
 //!
-//! **Bounds.** At most [`SESSIONS_MAX`] sessions; a further `Register` is refused rather than let in at the price of the
-//! session silent for longest: that one's owner may be waiting for an answer, and a flood of newcomers must not be able
-//! to make outcomes unknown for everyone. Abandoned sessions go by themselves after `ttl`. Kept replies of up to
+//! **Bounds.** At most [`SESSIONS_MAX`] sessions; a further `Register` is refused rather than let in at the price of
+//! the session silent for longest: that one's owner may be waiting for an answer, and a flood of newcomers must not be
+//! able to make outcomes unknown for everyone. Abandoned sessions go by themselves after `ttl`. Kept replies of up to
 //! `INLINE_MAX` bytes live in their slot; longer ones share [`KEPT_BYTES_MAX`]. When that is used up a long reply is
-//! delivered but not kept, and a repetition of its request is answered `Stale`: executed once, the reply is gone.
-//! One batch produces at most [`BATCH_REPLY_BYTES_MAX`] and one reply more.
+//! delivered but not kept, and a repetition of its request is answered `Stale`: executed once, the reply is gone. One
+//! batch produces at most [`BATCH_REPLY_BYTES_MAX`] and one reply more.
 
 mod replies;
 mod table;
@@ -82,8 +82,8 @@ pub enum Answer {
 }
 
 impl Answer {
-    /// The refusal this amounts to, if it is one. A try that was not executed will never be, hence `Overloaded` for what
-    /// ran into a bound: the client may try again.
+    /// The refusal this amounts to, if it is one. A try that was not executed will never be, hence `Overloaded` for
+    /// what ran into a bound: the client may try again.
     pub fn refusal(&self) -> Option<Refusal> {
         match self {
             Answer::Registered { .. } | Answer::Done | Answer::Reply { .. } => None,
@@ -120,8 +120,8 @@ impl<S: Service> Machine<S> {
         }
     }
 
-    /// Executes one committed batch. Appends one [`Answer`] per command to `answers`, and to `out` the notes `Executed`,
-    /// `Repeated` and `Expired`.
+    /// Executes one committed batch. Appends one [`Answer`] per command to `answers`, and to `out` the notes
+    /// `Executed`, `Repeated` and `Expired`.
     pub fn apply(&mut self, index: Index, batch: &Batch, out: &mut Vec<Output>, answers: &mut Vec<Answer>) {
         assert!(
             index > self.applied,
@@ -215,7 +215,8 @@ impl<S: Service> Machine<S> {
         self.revision
     }
 
-    /// Names the whole state: equal on replicas that applied the same batches. Costs the same whatever the state's size.
+    /// Names the whole state: equal on replicas that applied the same batches. Costs the same whatever the state's
+    /// size.
     pub fn state_hash(&self) -> u64 {
         combine(self.service.fingerprint(), self.sessions.fingerprint(), self.log_time, self.revision)
     }
@@ -261,8 +262,8 @@ fn hash_words<const N: usize>(words: [u64; N]) -> u64 {
 }
 
 /// The replies of one batch, in one buffer that their answers share: so a request costs no allocation of its own. The
-/// answers are gone once they are sent; what the sessions keep are copies, or a slow client's one small reply would hold
-/// the whole batch's in memory.
+/// answers are gone once they are sent; what the sessions keep are copies, or a slow client's one small reply would
+/// hold the whole batch's in memory.
 struct BatchReplies {
     bytes: Vec<u8>,
     /// Position in the batch, start and end in `bytes`.
