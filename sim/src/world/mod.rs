@@ -4,3 +4,4 @@ pub mod agenda;
 pub mod clock;
 pub mod disk;
 pub mod network;
+pub mod plan;
