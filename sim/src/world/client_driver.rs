@@ -8,7 +8,7 @@
 use super::{
     World,
     agenda::Class,
-    customer::{Call, Connection, Customer, Origin, Record, encode},
+    customer::{Call, Connection, Customer, Origin, Record, asked, encode, past},
     driver::request_letter,
     item::{Item, Life},
     network::Letter,
@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     choice::Stream,
+    oracle::Oracle,
     outcome::Counter,
     scenario::{MessageKind, Operation, event::Subject},
 };
@@ -71,7 +72,7 @@ impl World {
         }
         customer.generated += 1;
         let pause = self.scenario.workload.think(self.choose, name, customer.generated);
-        let item = Item::Begin { client: (name, customer.generated) };
+        let item = Item::Begin { client: name, number: customer.generated };
         let at = self.now() + pause;
         self.agenda.put(at, Class::Ready, item);
     }
@@ -82,32 +83,31 @@ impl World {
             Item::Request { connection, .. } | Item::HungUp { connection } => self.arrive(connection, item),
             Item::Knock { client, endpoint, attempt } => self.knock(client, endpoint, attempt),
             Item::Response { connection, .. } => {
-                let known = self.connections[connection.0 as usize];
-                self.network.arrived(known.node.0.0, self.scenario.cluster.nodes + known.client.0);
-                self.hand_to_client(known.client.0, item);
+                let (client, node) = self.ends(connection);
+                self.network.arrived(node, client);
+                self.hand_to_client(client - self.scenario.cluster.nodes, item);
             }
             Item::Broken { connection } => {
                 let client = self.connections[connection.0 as usize].client.0;
                 self.hand_to_client(client, item);
             }
-            Item::Admitted { client, .. } | Item::ClientTimer { client } | Item::Begin { client } => {
-                self.hand_to_client(client.0, item);
-            }
+            Item::Admitted { client, .. } | Item::ClientTimer { client } => self.hand_to_client(client.0, item),
+            Item::Begin { client, .. } => self.hand_to_client(client, item),
             other => unreachable!("{other:?} concerns no client"),
         }
     }
 
     /// A request, or the news that the client hung up, reaches the member's machine.
     fn arrive(&mut self, connection: ConnectionId, item: Item) {
-        let known = self.connections[connection.0 as usize];
-        let (node, life) = known.node;
-        self.network.arrived(self.scenario.cluster.nodes + known.client.0, node.0);
+        let (client, from) = self.ends(connection);
+        let (node, life) = self.connections[connection.0 as usize].node;
+        self.network.arrived(client, from);
         let process = &self.processes[usize::from(node.0)];
         if process.runs() && process.life == life {
             self.hand_in(node, item);
         } else if process.runs() || !process.powerless {
             // The machine is up and knows nothing of this connection.
-            let delay = self.network.notice(node.0, self.scenario.cluster.nodes + known.client.0, connection.0);
+            let delay = self.network.notice(node.0, client, connection.0);
             self.break_connection(connection, delay);
         }
     }
@@ -128,6 +128,12 @@ impl World {
         }
         let at = self.now() + self.network.notice(node.0, end, u64::from(attempt));
         self.agenda.put(at, Class::Ready, Item::Admitted { client, endpoint, attempt, connection });
+    }
+
+    /// The numbers of a connection's ends in the network: the client's, the member's.
+    pub(super) fn ends(&self, connection: ConnectionId) -> (u8, u8) {
+        let known = &self.connections[connection.0 as usize];
+        (self.scenario.cluster.nodes + known.client.0, known.node.0.0)
     }
 
     /// Which member answers at a client's endpoint: every client counts them from another one.
@@ -167,7 +173,7 @@ impl World {
             return;
         }
         let input = match item {
-            Item::Begin { client } => return self.begin_generated(client.0, client.1),
+            Item::Begin { client, number } => return self.begin_generated(client, number),
             Item::ClientTimer { .. } => ClientInput::Wake,
             Item::Response { connection, response } => match self.endpoint_of(connection) {
                 Some(endpoint) => ClientInput::Received { endpoint, response },
@@ -257,9 +263,9 @@ impl World {
         if let ClientRequest::Write { session, sequence, payload, .. } = &request {
             let client = self.connections[connection.0 as usize].client.0;
             let mut pending = self.customers[usize::from(client)].pending.iter();
-            let same = |place: &&usize| self.history[**place].request.as_ptr() == payload.as_ptr();
+            let same = |place: &&usize| self.records[**place].request.as_ptr() == payload.as_ptr();
             if let Some(place) = pending.find(same) {
-                self.history[*place].key = Some((*session, *sequence));
+                self.records[*place].key = Some((*session, *sequence));
             }
         }
         let letter = request_letter(&request);
@@ -274,8 +280,7 @@ impl World {
     }
 
     fn send_on(&mut self, connection: ConnectionId, letter: Letter, item: impl FnOnce(ConnectionId) -> Item) {
-        let known = self.connections[connection.0 as usize];
-        let link = (self.scenario.cluster.nodes + known.client.0, known.node.0.0);
+        let link = self.ends(connection);
         let now = self.now();
         let (counters, used) = (&mut self.outcome.counters, &mut self.outcome.used);
         let arrivals = self.network.send(now, link, letter, counters, used);
@@ -300,19 +305,10 @@ impl World {
         let logged = self.choose.chance(LOGGED_READS, Stream::Operation, &words);
         let access = if operation.is_read() && !logged { Access::Read } else { Access::Write };
         let request = encode(&operation);
-        customer.pending.push(self.history.len());
+        customer.pending.push(self.records.len());
         let payload = request.clone();
-        self.history.push(Record {
-            client: name,
-            number,
-            operation,
-            access,
-            request,
-            invoked,
-            key: None,
-            ended: None,
-            origin,
-        });
+        self.history.invoke(invoked.0, u64::from(name), asked(&operation));
+        self.records.push(Record { client: name, number, access, request, key: None, origin });
         let deadline = invoked + self.scenario.cluster.client_deadline;
         let operation = OperationId(u64::from(number));
         self.feed_client(name, ClientInput::Submit { operation, access, payload, deadline });
@@ -322,10 +318,10 @@ impl World {
     fn complete(&mut self, name: u8, operation: OperationId, outcome: Outcome) {
         let now = self.now();
         let customer = &mut self.customers[usize::from(name)];
-        let history = &mut self.history;
-        let place = customer.pending.iter().position(|place| u64::from(history[*place].number) == operation.0);
+        let records = &mut self.records;
+        let place = customer.pending.iter().position(|place| u64::from(records[*place].number) == operation.0);
         let Some(place) = place.map(|place| customer.pending.swap_remove(place)) else { return };
-        let record = &mut history[place];
+        let record = &mut records[place];
         self.outcome.counters.count(match &outcome {
             Outcome::Done { .. } => Counter::Answered,
             Outcome::NotDone { why: WhyNotDone::Refused(Refusal::Invalid(_) | Refusal::TooLarge { .. }) } => {
@@ -339,7 +335,13 @@ impl World {
             self.outcome.counters.count(Counter::ReadsAnswered);
         }
         let (number, origin) = (record.number, record.origin);
-        record.ended = Some((now, outcome));
+        match past(&outcome) {
+            Some(outcome) => self.history.end(now.0, place, outcome),
+            None => {
+                let text = format!("c{name} was given a reply that is none of the store's: {outcome:?}");
+                self.object(Oracle::Linearizability, text);
+            }
+        }
         self.fold(u64::from(number) << 8 | u64::from(name));
         self.went(name, number, origin, done);
     }
@@ -368,7 +370,7 @@ impl World {
         let pending = mem::take(&mut customer.pending);
         self.disconnect_client(name, false);
         for place in pending {
-            let Record { number, origin, .. } = self.history[place];
+            let Record { number, origin, .. } = self.records[place];
             self.outcome.counters.count(Counter::OutcomeUnknown);
             self.went(name, number, origin, false);
         }

@@ -4,7 +4,10 @@ use super::{
     agenda::Handle,
     item::{Item, Life},
 };
-use crate::scenario::{Operation, Verb};
+use crate::{
+    history::{self, Answer},
+    scenario::{Operation, Verb},
+};
 use bytes::Bytes;
 use ios_core::{
     client::{Client, Outcome},
@@ -64,25 +67,19 @@ pub struct Connection {
     pub broken: bool,
 }
 
-/// One operation in the history of a run.
+/// What the world knows about an operation besides its place in the history, which has the same number.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Record {
     /// Whose.
     pub client: u8,
     /// Which of the client's, from 1.
     pub number: u32,
-    /// What was asked.
-    pub operation: Operation,
     /// How it was asked.
     pub access: Access,
     /// The request's bytes.
     pub request: Bytes,
-    /// When it was begun.
-    pub invoked: Time,
-    /// What it was executed under, once it was sent; the last, if it went on in another session.
+    /// What it was sent under; the last, if it went on in another session.
     pub key: Option<(SessionId, Sequence)>,
-    /// When and how it ended; never, if its client died.
-    pub ended: Option<(Time, Outcome)>,
     /// Who asked for it.
     pub origin: Origin,
 }
@@ -113,4 +110,58 @@ pub fn encode(operation: &Operation) -> Bytes {
         })
         .collect();
     kv::request::encode(&verbs).expect("a scenario's operations are within the store's limits")
+}
+
+/// An operation as the history has it.
+pub fn asked(operation: &Operation) -> Vec<history::Verb> {
+    let data = |bytes: &Vec<u8>| history::Data::from(bytes.as_slice());
+    let verbs = operation.verbs.iter().map(|verb| match verb {
+        Verb::Get(key) => history::Verb::Get { key: data(key) },
+        Verb::Put(key, value) => history::Verb::Put { key: data(key), value: data(value) },
+        Verb::Delete(key) => history::Verb::Delete { key: data(key) },
+        Verb::Exists(key) => history::Verb::Exists { key: data(key) },
+        Verb::Count => history::Verb::Count,
+        Verb::Cas(key, expected, value) => {
+            history::Verb::Cas { key: data(key), expected: Some(data(expected)), value: data(value) }
+        }
+    });
+    verbs.collect()
+}
+
+/// An outcome as the history has it; `None` if the reply is none of the store's.
+pub fn past(outcome: &Outcome) -> Option<history::Outcome> {
+    match outcome {
+        Outcome::Done { revision, reply } => {
+            let answers = match kv::Reply::decode(reply).ok()? {
+                kv::Reply::Outcomes(outcomes) => outcomes.into_iter().map(answer).collect(),
+                kv::Reply::Error(why) => vec![Answer::Error(why.to_string())],
+            };
+            Some(history::Outcome::Done { revision: Some(revision.0), answers })
+        }
+        Outcome::NotDone { .. } => Some(history::Outcome::NotDone),
+        Outcome::Unknown { .. } => Some(history::Outcome::Unknown),
+    }
+}
+
+fn answer(outcome: kv::Outcome<'_>) -> Answer {
+    let marks = |marks: kv::Marks| {
+        Some(history::Marks { created: marks.created.0, modified: marks.modified.0, version: marks.version })
+    };
+    match outcome {
+        kv::Outcome::Value { value, marks: found } => Answer::Value { value: value.into(), marks: marks(found) },
+        kv::Outcome::Missing => Answer::Missing,
+        kv::Outcome::Written { modified } => Answer::Written { modified: Some(modified.0) },
+        kv::Outcome::Deleted { found } => Answer::Deleted { found },
+        kv::Outcome::Exists { modified } => {
+            Answer::Exists { there: modified.is_some(), modified: modified.map(|revision| revision.0) }
+        }
+        kv::Outcome::Count(count) => Answer::Count(count),
+        kv::Outcome::List { pairs, more } => {
+            let pairs = pairs.map(|(key, value, found)| (key.into(), value.into(), marks(found))).collect();
+            Answer::List { pairs, more }
+        }
+        kv::Outcome::Swapped { modified } => Answer::Swapped { modified: Some(modified.0) },
+        kv::Outcome::NotSwapped { modified } => Answer::NotSwapped { modified: modified.map(|revision| revision.0) },
+        kv::Outcome::Omitted { size } => Answer::Omitted { size },
+    }
 }

@@ -59,6 +59,7 @@ impl World {
             | Item::Broken { .. }
             | Item::ClientTimer { .. }
             | Item::Begin { .. } => self.happen_to_client(item),
+            Item::Fresh { client } => self.begin_fresh(client),
         }
     }
 
@@ -367,8 +368,7 @@ impl World {
         }
         let result = match failing {
             None => {
-                self.atlas.durable(id, &action);
-                self.tell_durable(id, &action);
+                self.made_durable(id, &action);
                 DiskResult::Done
             }
             Some(back) => {

@@ -110,8 +110,15 @@ pub enum Item {
     },
     /// A client begins its next generated operation.
     Begin {
-        /// Which client, in which life.
-        client: (u8, Life),
+        /// Which client.
+        client: u8,
+        /// Which of its generated operations.
+        number: u32,
+    },
+    /// A client tries for the next operation of the liveness phase.
+    Fresh {
+        /// Which client.
+        client: u8,
     },
     /// A line of the plan acts.
     Line {
@@ -169,7 +176,8 @@ impl Item {
             Item::DiskDone { node, op } => (11, u64::from(node.0.0), op.0),
             Item::DiskTold { node, op, .. } => (12, u64::from(node.0.0), op.0),
             Item::ClientTimer { client } => (13, u64::from(client.0), 0),
-            Item::Begin { client } => (14, u64::from(client.0), 0),
+            Item::Begin { client, number } => (14, u64::from(*client), u64::from(*number)),
+            Item::Fresh { client } => (17, u64::from(*client), 0),
             Item::Line { line, it } => (15, *line as u64, it.map_or(0, |node| u64::from(node.0) + 1)),
             Item::Over(_) => (16, 0, 0),
         };

@@ -37,6 +37,7 @@ pub mod process;
 use crate::{
     choice::{Chooser, Stream, mix},
     ghost::Ghost,
+    history::History,
     oracle::{Oracle, Violation},
     outcome::{Counter, Outcome},
     scenario::{Action, Condition, Scenario},
@@ -51,7 +52,7 @@ use ios_core::{
     ids::{DiskNonce, NodeId},
     interface::Output,
     journal,
-    time::{Span, Time},
+    time::Time,
     wire::Encoder,
 };
 use item::{Item, Over};
@@ -87,7 +88,8 @@ pub struct World {
     connections: Vec<Connection>,
     atlas: Atlas,
     ghost: Option<Ghost>,
-    history: Vec<Record>,
+    history: History,
+    records: Vec<Record>,
     outcome: Outcome,
     /// What every node is told before it opens, but for its id.
     config: Option<Config>,
@@ -126,7 +128,7 @@ impl World {
     }
 
     /// The history of the last run.
-    pub fn history(&self) -> &[Record] {
+    pub fn history(&self) -> &History {
         &self.history
     }
 
@@ -139,7 +141,8 @@ impl World {
         self.plan.reset(&scenario.plan);
         self.customers.clear();
         self.connections.clear();
-        self.history.clear();
+        self.history = History::new();
+        self.records.clear();
         self.outputs.clear();
         self.client_outputs.clear();
         let nodes = usize::from(scenario.cluster.nodes);
@@ -210,6 +213,9 @@ impl World {
                     }
                 }
             }
+            if self.outcome.events > self.events_max() {
+                self.object(Oracle::Liveness, "a storm: too many events for so little time".to_string());
+            }
             if let Some(violation) = self.ghost.as_ref().and_then(Ghost::violation) {
                 self.outcome.violation = Some(violation.clone());
             }
@@ -249,7 +255,7 @@ impl World {
     fn conclude(&mut self) -> Outcome {
         let mut outcome = std::mem::take(&mut self.outcome);
         outcome.ended = self.now();
-        outcome.operations = self.history.len() as u64;
+        outcome.operations = self.records.len() as u64;
         if let Some(ghost) = &self.ghost {
             outcome.checks = ghost.checks().clone();
         }
@@ -264,9 +270,4 @@ fn fastest(scenario: &Scenario) -> u32 {
         _ => None,
     });
     scenario.clocks.iter().map(|(_, ppm)| *ppm).chain(later).max().unwrap_or(0).max(0).unsigned_abs()
-}
-
-/// A deadline of clients and the like that lies a while ahead.
-fn after(now: Time, span: Span) -> Time {
-    now + span
 }

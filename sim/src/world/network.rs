@@ -182,10 +182,16 @@ impl Network {
         arrivals
     }
 
-    /// A message has left the network; `false` if its link was overfull when it was sent, so that it never arrived.
+    /// A message has left the network.
     pub fn arrived(&mut self, from: u8, to: u8) {
         let place = self.place(from, to);
         self.links[place].under_way -= 1;
+    }
+
+    /// A message that had arrived waits again: its receiver was paused.
+    pub fn arrives_again(&mut self, from: u8, to: u8) {
+        let place = self.place(from, to);
+        self.links[place].under_way += 1;
     }
 
     /// How long news of a link (a reset, a connection) takes from one end to another; without loss or order.
