@@ -91,7 +91,9 @@ impl Atlas {
                 chart.records.retain(|place| place.file != *file);
             }
             DiskAction::Write { file: FileId::Identity, writes } => {
-                let covers = |slot: u64| writes.iter().any(|(offset, bytes)| *offset <= slot && slot < *offset + bytes.len() as u64);
+                let covers = |slot: u64| {
+                    writes.iter().any(|(offset, bytes)| *offset <= slot && slot < *offset + bytes.len() as u64)
+                };
                 chart.identity = chart.identity.filter(|slot| !covers(*slot));
             }
             DiskAction::Write { file, writes } => {
@@ -144,7 +146,8 @@ impl Atlas {
             None => Choice::Nothing,
             Some(_) if !self.leaves_a_clean_quorum(id) => Choice::Forbidden,
             Some((at, place)) => {
-                let extent = if part == RotPart::Body { place.body } else { place.slot.expect("a slot that fits is there") };
+                let extent =
+                    if part == RotPart::Body { place.body } else { place.slot.expect("a slot that fits is there") };
                 Choice::Bytes(Some(*at), place.file, extent)
             }
         }

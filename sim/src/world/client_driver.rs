@@ -21,7 +21,9 @@ use crate::{
     scenario::{MessageKind, Operation, event::Subject},
 };
 use ios_core::{
-    client::{Client, ClientInput, ClientNote, ClientOptions, ClientOutput, EndpointId, OperationId, Outcome, WhyNotDone},
+    client::{
+        Client, ClientInput, ClientNote, ClientOptions, ClientOutput, EndpointId, OperationId, Outcome, WhyNotDone,
+    },
     ids::{ConnectionId, NodeId},
     message::{ClientRequest, Refusal},
     service::Access,
@@ -375,7 +377,9 @@ impl World {
             self.went(name, number, origin, false);
         }
         let now = self.now();
-        begin.into_iter().for_each(|item| drop(self.agenda.put(now, Class::Ready, item)));
+        for item in begin {
+            self.agenda.put(now, Class::Ready, item);
+        }
         self.schedule_client(name);
     }
 

@@ -281,9 +281,8 @@ impl World {
     /// In runs that encode: the message as it comes out of its own encoding, which must be the same.
     fn encoded(&mut self, message: PeerMessage) -> Option<PeerMessage> {
         let Some(encoder) = &mut self.encoder else { return Some(message) };
-        let decoded = encoder
-            .encode(&message)
-            .and_then(|chunks| wire::decode_frame::<PeerMessage>(&chunks.concat().into()));
+        let decoded =
+            encoder.encode(&message).and_then(|chunks| wire::decode_frame::<PeerMessage>(&chunks.concat().into()));
         match decoded {
             Ok(decoded) if decoded == message => Some(decoded),
             Ok(decoded) => {
@@ -422,12 +421,12 @@ impl World {
     /// A node's note: counted, checked, and an event that lines may wait for.
     fn note(&mut self, id: NodeId, note: &Note) -> bool {
         let now = self.now();
-        let happening = EventKind::of_note(note)
-            .map(|(event, view, index)| Happening { event, node: id, view, index, peer: None });
+        let happening =
+            EventKind::of_note(note).map(|(event, view, index)| Happening { event, node: id, view, index, peer: None });
         if !happening.is_none_or(|happening| self.set_off(&happening, true)) {
             return false;
         }
-        self.count_note(id, note);
+        self.count_note(note);
         self.ghost().note(now, id, note);
         let process = &mut self.processes[usize::from(id.0)];
         match note {
@@ -477,4 +476,3 @@ pub(super) fn request_letter(request: &ClientRequest) -> Letter {
     };
     Letter { subject: Subject { kind: MessageKind::Request, view: None, index: None }, number }
 }
-

@@ -238,7 +238,7 @@ impl World {
         let config = Config { node: id, ..self.config.clone().expect("set before any node starts") };
         let journal = config.options.journal.clone();
         let genesis = config.configuration.genesis_hash();
-        let recovered = Journal::open(id, genesis, journal, local, &mut process.disk).map(|(_, recovered)| recovered);
+        let recovered = Journal::open(id, genesis, journal, &mut process.disk).map(|(_, recovered)| recovered);
         let opened = Node::open(config, Kv::default(), seed, local, &mut process.disk);
         match (opened, recovered) {
             (Ok(node), Ok(recovered)) => {

@@ -15,6 +15,7 @@
 //! | [`network`], [`disk`], [`clock`] | the three things a node relies on, lying as far as they may |
 //! | [`process`], `driver` | members, and the loop around one step of a node |
 //! | [`customer`], `client_driver` | clients, and the loop around one step of a client |
+//! | `notes` | what nodes say happened, counted |
 //! | [`plan`], `faults`, [`atlas`] | triggers, what a line does, and which damage is allowed |
 //! | `liveness` | the second phase |
 //!
@@ -31,6 +32,7 @@ mod faults;
 pub mod item;
 mod liveness;
 pub mod network;
+mod notes;
 pub mod plan;
 pub mod process;
 

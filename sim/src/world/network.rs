@@ -333,7 +333,7 @@ impl Network {
         let (place, choose) = (self.place(from, to), self.choose);
         let link = self.links[place];
         let slow = self.extra(from) + self.extra(to);
-        let family = self.family(from, to);
+        let family = self.family(from, to).clone();
         let sound = link.healed;
         let chance = |chance: u32, stream| !sound && choose.chance(chance, stream, &[key]);
         let mut arrivals = Arrivals::default();

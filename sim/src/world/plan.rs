@@ -119,7 +119,9 @@ fn bit(event: EventKind) -> u64 {
     let place = match event {
         EventKind::Sends(kind) => kind as u64,
         EventKind::Receives(kind) => 16 + kind as u64,
-        other => 32 + EventKind::NAMES.iter().position(|(name, _)| *name == other).expect("every event has a name") as u64,
+        other => {
+            32 + EventKind::NAMES.iter().position(|(name, _)| *name == other).expect("every event has a name") as u64
+        }
     };
     assert!(place < 64, "one bit for each kind of event");
     1 << place
