@@ -115,8 +115,7 @@ impl World {
     fn has_caught_up(&self) -> bool {
         let mut applied = self.core_applied();
         let first = applied.next();
-        let leads = self.atlas.core().iter().any(|id| self.processes[usize::from(id.0)].leading.is_some());
-        leads && applied.all(|index| Some(index) == first)
+        applied.all(|index| Some(index) == first)
     }
 
     fn core_applied(&self) -> impl Iterator<Item = Index> {

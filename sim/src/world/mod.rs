@@ -69,9 +69,12 @@ pub fn run(scenario: &Scenario) -> Outcome {
 }
 
 /// Runs a scenario and tells every event to `tell`, one line each.
-pub fn trace(scenario: &Scenario, tell: Box<dyn FnMut(&str)>) -> Outcome {
+pub fn trace(scenario: &Scenario, tell: Tell) -> Outcome {
     World { tell: Some(tell), ..World::default() }.run(scenario)
 }
+
+/// Takes the lines of a trace.
+pub type Tell = Box<dyn FnMut(&str)>;
 
 /// Chance, per million, that a run sends every message through its encoding.
 const ENCODED: u32 = 50_000;
@@ -99,7 +102,7 @@ pub struct World {
     client_outputs: Vec<ClientOutput>,
     /// Present in runs that encode.
     encoder: Option<Encoder>,
-    tell: Option<Box<dyn FnMut(&str)>>,
+    tell: Option<Tell>,
 }
 
 /// Which part of a run it is.
@@ -273,3 +276,6 @@ fn fastest(scenario: &Scenario) -> u32 {
     });
     scenario.clocks.iter().map(|(_, ppm)| *ppm).chain(later).max().unwrap_or(0).max(0).unsigned_abs()
 }
+
+#[cfg(test)]
+mod tests;
