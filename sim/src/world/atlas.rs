@@ -251,21 +251,9 @@ impl World {
 
     /// Tells the ghost what an operation that is durable holds.
     pub(super) fn made_durable(&mut self, id: NodeId, action: &DiskAction) {
-        use crate::ghost::Fact as Known;
         let now = self.now();
         for fact in self.atlas.durable(id, action) {
-            let ghost = self.ghost();
-            match fact {
-                Fact::Accepted { view, index, digest } => {
-                    ghost.durable(now, id, &Known::Accepted { view, index, digest });
-                }
-                Fact::Committed { index, digest } => ghost.durable(now, id, &Known::Committed { index, digest }),
-                Fact::Identity(identity) => {
-                    ghost.durable(now, id, &Known::Promised(identity.promised));
-                    ghost.durable(now, id, &Known::Incarnation(identity.incarnation));
-                }
-                _ => {}
-            }
+            self.ghost().durable(now, id, &fact);
         }
     }
 }

@@ -17,7 +17,7 @@
 //! | [`customer`], `client_driver` | clients, and the loop around one step of a client |
 //! | `notes` | what nodes say happened, counted |
 //! | [`plan`], `faults`, [`atlas`] | triggers, what a line does, and which damage is allowed |
-//! | `liveness` | the second phase |
+//! | `liveness`, `judgement` | the second phase, and the end |
 //!
 //! Deliberately absent: threads, floats, maps whose order could leak, text (unless a trace is asked for).
 
@@ -30,6 +30,7 @@ pub mod disk;
 mod driver;
 mod faults;
 pub mod item;
+mod judgement;
 mod liveness;
 pub mod network;
 mod notes;
@@ -122,6 +123,9 @@ impl World {
             self.reset(scenario);
             self.begin();
             self.go_on();
+            if self.outcome.violation.is_none() {
+                self.judge();
+            }
         }))
         .err();
         if let Some(payload) = panicked {
@@ -262,7 +266,7 @@ impl World {
         outcome.ended = self.now();
         outcome.operations = self.records.len() as u64;
         if let Some(ghost) = &self.ghost {
-            outcome.checks = ghost.checks().clone();
+            outcome.checks.add(ghost.checks());
         }
         outcome
     }
