@@ -53,8 +53,9 @@ pub fn generate(profile: Profile, seed: u64) -> Scenario {
         Profile::Swarm => swarm(&mut draw, seed),
         Profile::Calm => {
             let cluster = cluster(&mut draw);
-            let workload = workload(&mut draw);
-            Scenario { cluster, workload, seed, ..Scenario::default() }
+            let run = Scenario::default().run;
+            let workload = workload(&mut draw, &cluster, run);
+            Scenario { cluster, workload, seed, run, ..Scenario::default() }
         }
         Profile::Perf => Scenario {
             cluster: Cluster { window: 64, clients: 8, ..Cluster::default() },
@@ -110,13 +111,14 @@ fn swarm(draw: &mut Draw, seed: u64) -> Scenario {
     };
     let cluster = cluster(draw);
     let timeout = cluster.options.election_timeout;
+    let run = Span(draw.log_time(Span::millis(800).0, Span::millis(4000).0));
     let mut scenario = Scenario {
         seed,
         network: links(draw, timeout, kinds.links),
         client_network: links(draw, timeout, kinds.client_links),
         disk: disk(draw, timeout, kinds.disks),
-        workload: workload(draw),
-        run: Span(draw.log(Span::millis(800).0, Span::millis(4000).0)),
+        workload: workload(draw, &cluster, run),
+        run,
         cluster,
         ..Scenario::default()
     };
@@ -141,18 +143,18 @@ fn cluster(draw: &mut Draw) -> Cluster {
     cluster.window = if draw.one_in(4) { 1 } else { draw.log(1, 64) };
     cluster.clients = draw.log(1, 6) as u8;
     if draw.one_in(3) {
-        cluster.session_ttl = Span(draw.log(Span::millis(200).0, Span::secs(5).0));
+        cluster.session_ttl = Span(draw.log_time(Span::millis(200).0, Span::secs(5).0));
     }
-    cluster.client_retry = Span(draw.log(Span::millis(40).0, Span::millis(500).0));
-    let deadline = draw.log(Span::millis(200).0, Span::secs(8).0);
+    cluster.client_retry = Span(draw.log_time(Span::millis(40).0, Span::millis(500).0));
+    let deadline = draw.log_time(Span::millis(200).0, Span::secs(8).0);
     cluster.client_deadline = Span(deadline.max(cluster.client_retry.0));
 
     let options = &mut cluster.options;
-    options.heartbeat = Span(draw.log(Span::millis(10).0, Span::millis(60).0));
+    options.heartbeat = Span(draw.log_time(Span::millis(10).0, Span::millis(60).0));
     options.election_timeout = options.heartbeat.times(draw.range(4, 12));
     options.max_batch = if draw.one_in(3) { 1 } else { draw.log(1, 64) as usize };
     options.max_batch_bytes = if draw.one_in(4) { draw.log(1, 256) as usize } else { options.max_batch_bytes };
-    options.batch_interval = if draw.one_in(3) { Span(draw.log(100_000, 5_000_000)) } else { Span::ZERO };
+    options.batch_interval = if draw.one_in(3) { Span(draw.log_time(100_000, 5_000_000)) } else { Span::ZERO };
     options.explicit_commit = draw.coin();
     options.queue_max = if draw.one_in(5) { draw.log(1, 16) as usize } else { options.queue_max };
     options.reads_max = if draw.one_in(5) { draw.log(1, 16) as usize } else { options.reads_max };
@@ -160,46 +162,51 @@ fn cluster(draw: &mut Draw) -> Cluster {
     journal.segment_records = draw.log(16, 128) as u32;
     journal.segment_bytes = segment_bytes_min(journal.segment_records) + draw.log(1 << 12, 1 << 16);
     journal.seal = if draw.one_in(3) { Seal::Eager } else { Seal::Lazy };
-    journal.seal_idle = Span(draw.log(Span::millis(1).0, Span::millis(20).0));
+    journal.seal_idle = Span(draw.log_time(Span::millis(1).0, Span::millis(20).0));
     cluster
 }
 
-fn workload(draw: &mut Draw) -> Workload {
+/// Three times in four clients pace themselves so that their operations fill the run, else they hurry.
+fn workload(draw: &mut Draw, cluster: &Cluster, run: Span) -> Workload {
+    let ops = draw.log(16, 300);
+    let in_flight = if draw.one_in(3) { 1 } else { draw.log(1, 16) };
+    let pace = run.0 * u64::from(cluster.clients) * in_flight / ops;
+    let think = if draw.one_in(4) { Span::millis(1).0 } else { (pace * 3 / 2).max(1) };
     Workload {
-        ops: draw.log(16, 300) as u32,
+        ops: ops as u32,
         keys: draw.log(1, 16) as u32,
         reads: Percent(*draw.pick(&[0, 10, 30, 50, 90])),
         deletes: Percent(*draw.pick(&[0, 5, 20])),
         cas: Percent(*draw.pick(&[0, 10, 40])),
         multi: Percent(*draw.pick(&[0, 5, 30])),
         value: draw.log(1, 200) as u32,
-        think: (Span::ZERO, Span(draw.log(Span::millis(1).0, Span::millis(40).0))),
-        in_flight: if draw.one_in(3) { 1 } else { draw.log(1, 16) as u8 },
+        think: (Span::ZERO, Span(two_digits(think))),
+        in_flight: in_flight as u8,
     }
 }
 
 /// Delays stay well below the election timeout: a cluster that cannot elect anyone tests little.
 fn links(draw: &mut Draw, timeout: Span, faults: bool) -> Links {
-    let low = draw.log(50_000, (timeout.0 / 40).max(100_000));
+    let low = draw.log_time(50_000, (timeout.0 / 40).max(100_000));
     let mut links = Links { delay: (Span(low), Span(low * draw.range(1, 4))), ..Links::default() };
     if faults {
         for rate in [&mut links.drop, &mut links.duplicate, &mut links.reorder, &mut links.late] {
             *rate = if draw.coin() { draw.log(1_000, 200_000) as u32 } else { 0 };
         }
-        let late = draw.log(timeout.0, timeout.0 * 8);
+        let late = draw.log_time(timeout.0, timeout.0 * 8);
         links.late_by = (Span(late / 2), Span(late));
     }
     links
 }
 
 fn disk(draw: &mut Draw, timeout: Span, faults: bool) -> Disk {
-    let low = draw.log(20_000, timeout.0 / 80);
+    let low = draw.log_time(20_000, timeout.0 / 80);
     let mut disk = Disk { latency: (Span(low), Span(low * draw.range(1, 4))), ..Disk::default() };
     disk.lost = *draw.pick(&[0, 100_000, 500_000, 900_000, 1_000_000]);
     disk.torn = *draw.pick(&[0, 200_000, 500_000, 1_000_000]);
     if faults {
         disk.slow = draw.log(1_000, 100_000) as u32;
-        disk.slow_by = (Span(timeout.0 / 20), Span(draw.log(timeout.0 / 10, timeout.0 * 2)));
+        disk.slow_by = (Span(timeout.0 / 20), Span(draw.log_time(timeout.0 / 10, timeout.0 * 2)));
     }
     disk
 }
@@ -240,8 +247,8 @@ fn plan(draw: &mut Draw, kinds: &Kinds, scenario: &mut Scenario) {
     let mut lines = Vec::new();
     let mut times = |draw: &mut Draw, wanted: bool, most: u64, act: &mut dyn FnMut(&mut Draw, Span) -> Action| {
         for _ in 0..if wanted { draw.range(1, most) } else { 0 } {
-            let at = Time(draw.range(0, scenario.run.0 * 9 / 10));
-            let back = Span(draw.log(Span::millis(2).0, scenario.run.0 / 2));
+            let at = Time(draw.time(0, scenario.run.0 * 9 / 10));
+            let back = Span(draw.log_time(Span::millis(2).0, scenario.run.0 / 2));
             lines.push((at, act(draw, back)));
         }
     };
@@ -252,7 +259,7 @@ fn plan(draw: &mut Draw, kinds: &Kinds, scenario: &mut Scenario) {
     times(draw, kinds.slow, 3, &mut |draw, back| Action::Slow {
         node: draw.node(nodes),
         what: if draw.coin() { Slow::Disk } else { Slow::Links },
-        by: Span(draw.log(Span::millis(1).0, Span::millis(200).0)),
+        by: Span(draw.log_time(Span::millis(1).0, Span::millis(200).0)),
         back: Some(back),
     });
     times(draw, kinds.disk_errors, 2, &mut |draw, back| Action::FailDisk { node: draw.node(nodes), back: Some(back) });
@@ -333,17 +340,17 @@ fn mid_step(draw: &mut Draw, run: Span) -> Line {
         peer: None,
         nth: draw.log(1, most) as u32,
         before: draw.coin(),
-        delay: if draw.one_in(4) { Span(draw.log(10_000, 10_000_000)) } else { Span::ZERO },
+        delay: if draw.one_in(4) { Span(draw.log_time(10_000, 10_000_000)) } else { Span::ZERO },
     };
-    let back = Some(Span(draw.log(Span::millis(2).0, run.0 / 4)));
+    let back = Some(Span(draw.log_time(Span::millis(2).0, run.0 / 4)));
     Line { condition: Condition::Event(trigger), action: Action::Crash { node: Target::It, power: draw.coin(), back } }
 }
 
 /// Damage is noticed when a node starts, so a crash follows soon.
 fn rot(draw: &mut Draw, scenario: &mut Scenario) {
     let node = Target::Node(NodeId(draw.range(0, u64::from(scenario.cluster.nodes) - 1) as u8));
-    let at = Time(draw.range(scenario.run.0 / 10, scenario.run.0 * 8 / 10));
-    let crash = at + Span(draw.log(10_000, Span::millis(50).0));
+    let at = Time(draw.time(scenario.run.0 / 10, scenario.run.0 * 8 / 10));
+    let crash = at + Span(draw.log_time(10_000, Span::millis(50).0));
     for _ in 0..draw.log(1, 6) {
         let part = *draw.pick(&[RotPart::Body, RotPart::Body, RotPart::Body, RotPart::Slot, RotPart::Identity]);
         let damage = *draw.pick(&[Damage::Bit, Damage::Bit, Damage::Whole, Damage::Zero]);
@@ -351,9 +358,14 @@ fn rot(draw: &mut Draw, scenario: &mut Scenario) {
         let action = Action::Rot { node, part, index, damage };
         scenario.plan.push(Line { condition: Condition::At(at), action });
     }
-    let back = Some(Span(draw.log(Span::millis(2).0, Span::millis(200).0)));
+    let back = Some(Span(draw.log_time(Span::millis(2).0, Span::millis(200).0)));
     let action = Action::Crash { node, power: draw.coin(), back };
     scenario.plan.push(Line { condition: Condition::At(crash), action });
+}
+
+fn two_digits(number: u64) -> u64 {
+    let unit = 10_u64.pow(number.ilog10().saturating_sub(1));
+    number / unit * unit
 }
 
 /// Integer draws from one sequence.
@@ -383,6 +395,16 @@ impl Draw {
         }
         let from = low << self.range(0, u64::from((high / low).ilog2()));
         self.range(from, high.min(from.saturating_mul(2)))
+    }
+
+    /// As `log`, of two significant digits: people read it.
+    fn log_time(&mut self, low: u64, high: u64) -> u64 {
+        two_digits(self.log(low, high)).max(low)
+    }
+
+    /// As `range`, in whole tenths of milliseconds.
+    fn time(&mut self, low: u64, high: u64) -> u64 {
+        self.range(low.div_ceil(100_000), high / 100_000) * 100_000
     }
 
     fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {

@@ -7,5 +7,7 @@ pub mod history;
 pub mod linearize;
 pub mod oracle;
 pub mod outcome;
+pub mod report;
 pub mod scenario;
+pub mod sweep;
 pub mod world;

@@ -1,0 +1,320 @@
+//! Many runs: threads take seeds by index, results join in any order.
+//!
+//! A [`Campaign`] is a sum, digest included, so that any split into threads, shards or machines gives the same one.
+
+use crate::{
+    choice::{Chooser, Stream, mix},
+    generator::{Profile, generate},
+    oracle::{Checks, Oracle, Violation},
+    outcome::{Counters, Outcome},
+    scenario::{Expect, Scenario},
+};
+use ios_core::time::Time;
+use std::{
+    cell::RefCell,
+    ops::Range,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Mutex, Once,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+
+/// Makes what runs scenarios on one thread: a [`crate::world::World`] that keeps its memory from run to run, but for
+/// tests of what is around it.
+pub type Maker<R> = fn() -> R;
+
+/// Of a million seeds, how many are run twice and must give the same digest.
+const TWICE: u32 = 20_000;
+
+/// Every `of`-th seed, beginning with the `index`-th.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Shard {
+    /// Which, from 0.
+    pub index: u64,
+    /// Of how many.
+    pub of: u64,
+}
+
+impl Shard {
+    /// Everything.
+    pub const WHOLE: Shard = Shard { index: 0, of: 1 };
+
+    /// How many of `seeds` are its.
+    pub fn count(self, seeds: &Range<u64>) -> u64 {
+        (seeds.end - seeds.start).saturating_sub(self.index).div_ceil(self.of)
+    }
+
+    /// Its `place`-th seed.
+    pub fn seed(self, seeds: &Range<u64>, place: u64) -> u64 {
+        seeds.start + self.index + place * self.of
+    }
+}
+
+/// A run that broke a property.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Failure {
+    /// The seed it was generated from.
+    pub seed: u64,
+    /// What was run; it expects the violation.
+    pub scenario: Scenario,
+    /// What was broken.
+    pub violation: Violation,
+}
+
+/// What many runs came to.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Campaign {
+    /// How many runs.
+    pub clusters: u64,
+    /// Their events.
+    pub events: u64,
+    /// Their client operations.
+    pub operations: u64,
+    /// Their counts.
+    pub counters: Counters,
+    /// Their looks.
+    pub checks: Checks,
+    /// A sum over all runs of (seed, digest), each well mixed: the same in any order.
+    pub digest: u64,
+    /// What failed, by seed.
+    pub failures: Vec<Failure>,
+    /// Whether every seed asked for was run.
+    pub complete: bool,
+}
+
+impl Campaign {
+    fn add(&mut self, seed: u64, outcome: &Outcome) {
+        self.clusters += 1;
+        self.events += outcome.events;
+        self.operations += outcome.operations;
+        self.counters.merge(&outcome.counters);
+        self.checks.add(&outcome.checks);
+        self.digest = self.digest.wrapping_add(mix(mix(seed) ^ outcome.digest));
+    }
+
+    fn join(&mut self, other: Campaign) {
+        self.clusters += other.clusters;
+        self.events += other.events;
+        self.operations += other.operations;
+        self.counters.merge(&other.counters);
+        self.checks.add(&other.checks);
+        self.digest = self.digest.wrapping_add(other.digest);
+        self.failures.extend(other.failures);
+    }
+}
+
+/// What to run.
+#[derive(Clone, Debug)]
+pub struct Sweep {
+    /// What kind of scenarios.
+    pub profile: Profile,
+    /// Which seeds.
+    pub seeds: Range<u64>,
+    /// Which part of them.
+    pub shard: Shard,
+    /// On how many threads.
+    pub jobs: usize,
+}
+
+impl Sweep {
+    /// Runs all, until `enough` says so. `progress` hears of every run that is done, and whether it failed.
+    pub fn run<R: FnMut(&Scenario) -> Outcome>(
+        &self,
+        make: Maker<R>,
+        enough: &(dyn Fn() -> bool + Sync),
+        progress: &(dyn Fn(bool) + Sync),
+    ) -> Campaign {
+        let total = self.shard.count(&self.seeds);
+        let next = AtomicU64::new(0);
+        let cut_short = AtomicBool::new(false);
+        let sum = Mutex::new(Campaign::default());
+        let work = || {
+            let mut own = Campaign::default();
+            let mut run = make();
+            loop {
+                if enough() {
+                    // Whoever finds every seed taken has nothing left to be cut short.
+                    cut_short.fetch_or(next.load(Ordering::Relaxed) < total, Ordering::Relaxed);
+                    break;
+                }
+                let place = next.fetch_add(1, Ordering::Relaxed);
+                if place >= total {
+                    break;
+                }
+                let failed = self.one(make, &mut run, self.shard.seed(&self.seeds, place), &mut own);
+                progress(failed);
+            }
+            sum.lock().expect("no thread panics while it joins sums").join(own);
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..self.jobs.max(1) {
+                scope.spawn(work);
+            }
+        });
+        let mut campaign = sum.into_inner().expect("no thread panics while it joins sums");
+        campaign.failures.sort_by_key(|failure| failure.seed);
+        campaign.complete = !cut_short.into_inner();
+        campaign
+    }
+
+    /// Runs one seed; returns whether it failed.
+    fn one<R>(&self, make: Maker<R>, run: &mut R, seed: u64, campaign: &mut Campaign) -> bool
+    where
+        R: FnMut(&Scenario) -> Outcome,
+    {
+        let scenario = generate(self.profile, seed);
+        let outcome = run_caught(run, &scenario);
+        campaign.add(seed, &outcome);
+        let violation = outcome.violation.clone().or_else(|| {
+            let sampled = Chooser::new(seed).chance(TWICE, Stream::Sample, &[]);
+            if sampled { second_run(make, &scenario, &outcome) } else { None }
+        });
+        let failed = violation.is_some();
+        campaign.failures.extend(violation.map(|violation| failure(seed, scenario, violation)));
+        failed
+    }
+}
+
+fn failure(seed: u64, scenario: Scenario, violation: Violation) -> Failure {
+    Failure { seed, scenario: Scenario { expect: Expect::Violation(violation.oracle), ..scenario }, violation }
+}
+
+/// Runs once more, in a fresh world, and compares.
+pub fn second_run<R>(make: Maker<R>, scenario: &Scenario, first: &Outcome) -> Option<Violation>
+where
+    R: FnMut(&Scenario) -> Outcome,
+{
+    let second = run_caught(&mut make(), scenario);
+    if second == *first {
+        return None;
+    }
+    let text = format!(
+        "two runs of one scenario differ: {} and {} events, digests {:016x} and {:016x}",
+        first.events, second.events, first.digest, second.digest
+    );
+    Some(Violation { oracle: Oracle::Determinism, time: first.ended.min(second.ended), text })
+}
+
+thread_local! {
+    /// What the panic under way on this thread says, while a run is guarded.
+    static GUARDED: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// Runs a scenario; a panic inside (an assertion of the core that did not hold) is a violation like any other.
+pub fn run_caught(run: &mut impl FnMut(&Scenario) -> Outcome, scenario: &Scenario) -> Outcome {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let usual = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            let guarded = GUARDED.with_borrow_mut(|text| text.as_mut().map(|text| *text = info.to_string()).is_some());
+            if !guarded {
+                usual(info);
+            }
+        }));
+    });
+    GUARDED.set(Some(String::new()));
+    let result = catch_unwind(AssertUnwindSafe(|| run(scenario)));
+    let said = GUARDED.take().unwrap_or_default();
+    result.unwrap_or_else(|_| {
+        let text = format!("an assertion does not hold: {}", said.replace('\n', " "));
+        Outcome {
+            digest: mix(scenario.seed),
+            fired: vec![false; scenario.plan.len()],
+            used: vec![false; scenario.overrides.len()],
+            violation: Some(Violation { oracle: Oracle::Health, time: Time::ZERO, text }),
+            ..Outcome::default()
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outcome::Counter;
+    use std::cell::Cell;
+
+    /// Stands in for the world: depends on the scenario alone, breaks at some seeds.
+    fn pretend(scenario: &Scenario) -> Outcome {
+        let mut outcome = Outcome { events: scenario.seed % 7, operations: 1, ..Outcome::default() };
+        outcome.digest = mix(scenario.seed ^ 99);
+        outcome.counters.add(Counter::Assigned, scenario.seed);
+        outcome.checks.count(Oracle::Commit);
+        match scenario.seed {
+            13 => panic!("an index is missing"),
+            20 => {
+                let text = "two batches".into();
+                outcome.violation = Some(Violation { oracle: Oracle::Agreement, time: Time(5), text });
+            }
+            _ => {}
+        }
+        outcome
+    }
+
+    fn sweep(seeds: Range<u64>, shard: Shard, jobs: usize) -> Campaign {
+        Sweep { profile: Profile::Swarm, seeds, shard, jobs }.run(|| pretend, &|| false, &|_| {})
+    }
+
+    #[test]
+    fn threads_and_shards_change_nothing() {
+        let whole = sweep(3..40, Shard::WHOLE, 1);
+        assert_eq!(whole.clusters, 37);
+        assert_eq!(whole.counters.get(Counter::Assigned), (3..40).filter(|seed| *seed != 13).sum::<u64>());
+        assert_eq!(whole, sweep(3..40, Shard::WHOLE, 3));
+        for of in [2, 5, 50] {
+            let mut sum = Campaign::default();
+            for index in 0..of {
+                sum.join(sweep(3..40, Shard { index, of }, 2));
+            }
+            sum.failures.sort_by_key(|failure| failure.seed);
+            sum.complete = true;
+            assert_eq!(sum, whole, "{of} shards");
+        }
+        assert_ne!(whole.digest, sweep(3..39, Shard::WHOLE, 1).digest);
+    }
+
+    #[test]
+    fn shards_split_the_seeds_without_gap_or_overlap() {
+        for (start, end, of) in [(0, 10, 3), (5, 6, 2), (7, 7, 2), (0, 4, 9)] {
+            let mut all: Vec<u64> = (0..of)
+                .map(|index| Shard { index, of })
+                .flat_map(|shard| (0..shard.count(&(start..end))).map(move |place| shard.seed(&(start..end), place)))
+                .collect();
+            all.sort_unstable();
+            assert_eq!(all, (start..end).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn a_panic_is_a_violation_and_failures_expect_themselves() {
+        let campaign = sweep(0..30, Shard::WHOLE, 2);
+        let found: Vec<_> = campaign.failures.iter().map(|failure| (failure.seed, failure.violation.oracle)).collect();
+        assert_eq!(found, [(13, Oracle::Health), (20, Oracle::Agreement)]);
+        assert!(campaign.failures[0].violation.text.contains("an index is missing"));
+        assert_eq!(campaign.failures[1].scenario.expect, Expect::Violation(Oracle::Agreement));
+    }
+
+    #[test]
+    fn an_early_end_is_told() {
+        let sweep = Sweep { profile: Profile::Swarm, seeds: 0..100, shard: Shard::WHOLE, jobs: 2 };
+        let done = AtomicU64::new(0);
+        let enough = || done.load(Ordering::Relaxed) >= 5;
+        let campaign = sweep.run(|| pretend, &enough, &|_| {
+            done.fetch_add(1, Ordering::Relaxed);
+        });
+        assert!(!campaign.complete && campaign.clusters < 100);
+    }
+
+    #[test]
+    fn a_run_that_is_not_repeatable_is_a_violation() {
+        thread_local! { static COUNT: Cell<u64> = const { Cell::new(0) }; }
+        fn forgetful(_: &Scenario) -> Outcome {
+            COUNT.set(COUNT.get() + 1);
+            Outcome { digest: COUNT.get(), ..Outcome::default() }
+        }
+        let scenario = Scenario::default();
+        let first = run_caught(&mut forgetful, &scenario);
+        assert_eq!(second_run(|| forgetful, &scenario, &first).unwrap().oracle, Oracle::Determinism);
+        assert_eq!(second_run(|| pretend, &scenario, &run_caught(&mut pretend, &scenario)), None);
+    }
+}
