@@ -28,12 +28,19 @@ const RUNS: usize = 5;
 const IN_FLIGHT: u64 = 64;
 const CONNECTION: ConnectionId = ConnectionId(1);
 
+/// `cargo bench -p ios-core [-- replica|node]`
 fn main() {
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
+    let is_wanted = |what: &str| wanted.is_empty() || wanted.iter().any(|name| name == what);
     for batch in [1, 16] {
-        report("replica", batch, 400_000, |commits| ReplicaCluster::new(batch).run(commits, batch));
+        if is_wanted("replica") {
+            report("replica", batch, 400_000 * batch as u64, |commits| ReplicaCluster::new(batch).run(commits, batch));
+        }
     }
     for batch in [1, 16] {
-        report("node", batch, 200_000, |commits| NodeCluster::new(batch).run(commits, batch));
+        if is_wanted("node") {
+            report("node", batch, 400_000, |commits| NodeCluster::new(batch).run(commits, batch));
+        }
     }
 }
 

@@ -53,7 +53,7 @@ pub enum Stream {
 }
 
 /// Makes the decisions of one run. A value without state: asking twice gives the same answer.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Chooser {
     seed: u64,
 }

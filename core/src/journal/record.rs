@@ -193,14 +193,24 @@ impl Header {
             round_last: u32_at(bytes, 52),
             before: u32_at(bytes, 56),
             kind: Kind::ALL.into_iter().find(|kind| *kind as u8 == bytes[60])?,
-            view: View { round: u64_at(bytes, 64), node: NodeId(bytes[61]) },
-            promised: View { round: u64_at(bytes, 88), node: NodeId(bytes[62]) },
+            view: View { round: u64_at(bytes, 64), node: NodeId::try_from(bytes[61]).ok()? },
+            promised: View { round: u64_at(bytes, 88), node: NodeId::try_from(bytes[62]).ok()? },
             committed: bytes[63] == 1,
             index: Index(u64_at(bytes, 72)),
             digest: Digest(u64_at(bytes, 80)),
         };
         let rounded = header.round_first <= header.ordinal && header.ordinal <= header.round_last;
-        (rounded && (header.kind.has_payload() || header.length == 0)).then_some(header)
+        let sized = header.kind.has_payload() || header.length == 0;
+        (rounded && sized && header.names_a_place()).then_some(header)
+    }
+
+    /// Whether a log can have the index that a record of this kind is about.
+    fn names_a_place(&self) -> bool {
+        match self.kind {
+            Kind::Accepted | Kind::Committed | Kind::Unknown => (1..u64::MAX).contains(&self.index.0),
+            Kind::Floor => self.index.0 < u64::MAX,
+            Kind::Loss | Kind::Whole => true,
+        }
     }
 
     /// Where the record after this one begins.

@@ -21,6 +21,7 @@ use bytes::Bytes;
 use ios_core::{
     ids::OpId,
     interface::{DiskAction, DiskError, FileId, ReadDisk},
+    time::Span,
 };
 
 /// What bytes are torn at: a disk writes whole sectors.
@@ -106,6 +107,7 @@ struct Flight {
     nth: u32,
     life: u32,
     action: DiskAction,
+    takes: Span,
 }
 
 /// One node's disk.
@@ -132,19 +134,25 @@ impl SimDisk {
     /// Performs `action` at once and durably: how a directory is formatted before the run.
     pub fn apply_now(&mut self, action: DiskAction) {
         self.operations += 1;
-        self.perform(&Flight { op: OpId(0), nth: self.operations, life: 0, action });
+        self.perform(&Flight { op: OpId(0), nth: self.operations, life: 0, action, takes: Span::ZERO });
     }
 
-    /// Takes an operation in. Returns its number, and whether it has to wait for another one on the same file.
-    pub fn submit(&mut self, op: OpId, life: u32, action: DiskAction) -> (u32, bool) {
+    /// The number the next operation gets.
+    pub fn next_operation(&self) -> u32 {
+        self.operations + 1
+    }
+
+    /// Takes an operation in, which is to take that long once it runs. Returns whether it runs at once; otherwise it waits
+    /// for another one on the same file.
+    pub fn submit(&mut self, op: OpId, life: u32, action: DiskAction, takes: Span) -> bool {
         self.operations += 1;
-        let waits = self.flights.iter().any(|flight| flight.action.file() == action.file());
-        self.flights.push(Flight { op, nth: self.operations, life, action });
-        (self.operations, waits)
+        let runs = !self.flights.iter().any(|flight| flight.action.file() == action.file());
+        self.flights.push(Flight { op, nth: self.operations, life, action, takes });
+        runs
     }
 
-    /// Ends an operation well: what it wrote is durable. Hands it back, with the operation that runs next on its file.
-    pub fn complete(&mut self, op: OpId) -> (DiskAction, Option<OpId>) {
+    /// Ends an operation well: what it wrote is durable. Hands it back, with the operation that now runs on its file.
+    pub fn complete(&mut self, op: OpId) -> (DiskAction, Option<(OpId, Span)>) {
         let flight = self.land(op);
         self.perform(&flight);
         let next = self.next_on(flight.action.file());
@@ -152,7 +160,7 @@ impl SimDisk {
     }
 
     /// Ends an operation badly: what it wrote can be read, and no later sync makes it durable.
-    pub fn fail(&mut self, op: OpId) -> (DiskAction, Option<OpId>) {
+    pub fn fail(&mut self, op: OpId) -> (DiskAction, Option<(OpId, Span)>) {
         let flight = self.land(op);
         self.write_through(&flight, usize::MAX);
         if let Some(file) = self.find(flight.action.file()) {
@@ -247,8 +255,8 @@ impl SimDisk {
         flight
     }
 
-    fn next_on(&self, file: FileId) -> Option<OpId> {
-        self.flights.iter().find(|flight| flight.action.file() == file).map(|flight| flight.op)
+    fn next_on(&self, file: FileId) -> Option<(OpId, Span)> {
+        self.flights.iter().find(|flight| flight.action.file() == file).map(|flight| (flight.op, flight.takes))
     }
 
     fn find(&mut self, id: FileId) -> Option<&mut File> {

@@ -1,6 +1,285 @@
-//! The world.
+//! The world: simulated machines, disks, clocks and links around the real node and the real client.
+//!
+//! [`World::run`] is a pure function of a [`Scenario`]. It takes one item off the agenda after the other: a delivery, a
+//! deadline, the end of a disk operation, a fault, a client's next operation. A member's node is fed through
+//! [`Node::step`] and its outputs are performed one by one; between any two of them a line of the plan may crash it, and
+//! then the rest never happens. Everything a node lets out is shown to the ghost first.
+//!
+//! A run has two phases. In the *safety phase* the plan acts and chance does its worst. In the *liveness phase* a core of
+//! nodes heals for good while the rest stays as it was, and everything clients have begun, and a little more, has to end
+//! within a bound of simulated time and of events ([`liveness`]).
+//!
+//! | file | what it holds |
+//! | --- | --- |
+//! | [`agenda`], [`item`] | what happens next |
+//! | [`network`], [`disk`], [`clock`] | the three things a node relies on, lying as far as they may |
+//! | [`process`], `driver` | members, and the loop around one step of a node |
+//! | [`customer`], `client_driver` | clients, and the loop around one step of a client |
+//! | `notes` | what nodes say happened, counted |
+//! | [`plan`], `faults`, [`atlas`] | triggers, what a line does, and which damage is allowed |
+//! | `liveness`, `judgement` | the second phase, and the end |
+//!
+//! Deliberately absent: threads, floats, maps whose order could leak, text (unless a trace is asked for).
 
 pub mod agenda;
+pub mod atlas;
 pub mod clock;
+mod client_driver;
+pub mod customer;
 pub mod disk;
+mod driver;
+mod faults;
+pub mod item;
+mod judgement;
+mod liveness;
 pub mod network;
+mod notes;
+pub mod plan;
+pub mod process;
+
+use crate::{
+    choice::{Chooser, Stream, mix},
+    ghost::Ghost,
+    history::History,
+    oracle::{Oracle, Violation},
+    outcome::{Counter, Outcome},
+    scenario::{Action, Condition, Scenario},
+};
+use agenda::{Agenda, Class};
+use atlas::Atlas;
+use customer::{Connection, Customer, Record};
+use ios_core::{
+    Config,
+    client::ClientOutput,
+    configuration::Configuration,
+    ids::{DiskNonce, NodeId},
+    interface::Output,
+    journal,
+    time::Time,
+    wire::Encoder,
+};
+use item::{Item, Over};
+use network::Network;
+use plan::Plan;
+use process::Process;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Runs a scenario from beginning to end.
+pub fn run(scenario: &Scenario) -> Outcome {
+    World::default().run(scenario)
+}
+
+/// Runs a scenario and tells every event to `tell`, one line each.
+pub fn trace(scenario: &Scenario, tell: Tell) -> Outcome {
+    World { tell: Some(tell), ..World::default() }.run(scenario)
+}
+
+/// Takes the lines of a trace.
+pub type Tell = Box<dyn FnMut(&str)>;
+
+/// Chance, per million, that a run sends every message through its encoding.
+const ENCODED: u32 = 50_000;
+
+/// Machines, links and clients of one run. Kept from run to run for its memory only.
+#[derive(Default)]
+pub struct World {
+    scenario: Scenario,
+    choose: Chooser,
+    phase: Phase,
+    agenda: Agenda<Item>,
+    network: Network,
+    plan: Plan,
+    processes: Vec<Process>,
+    customers: Vec<Customer>,
+    connections: Vec<Connection>,
+    atlas: Atlas,
+    ghost: Option<Ghost>,
+    history: History,
+    records: Vec<Record>,
+    outcome: Outcome,
+    /// What every node is told before it opens, but for its id.
+    config: Option<Config>,
+    outputs: Vec<Output>,
+    client_outputs: Vec<ClientOutput>,
+    /// Present in runs that encode.
+    encoder: Option<Encoder>,
+    tell: Option<Tell>,
+}
+
+/// Which part of a run it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+enum Phase {
+    /// Anything goes, until the scenario's run is over.
+    #[default]
+    Safety,
+    /// A core has healed; everything must end by then.
+    Liveness(Time),
+}
+
+impl World {
+    /// Runs a scenario from beginning to end. A panic in a node is a violation like any other.
+    pub fn run(&mut self, scenario: &Scenario) -> Outcome {
+        let panicked = catch_unwind(AssertUnwindSafe(|| {
+            self.reset(scenario);
+            self.begin();
+            self.go_on();
+            if self.outcome.violation.is_none() {
+                self.judge();
+            }
+        }))
+        .err();
+        if let Some(payload) = panicked {
+            let text = payload.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("a panic without words");
+            self.object(Oracle::Health, format!("an assertion broke: {text}"));
+        }
+        self.conclude()
+    }
+
+    /// The history of the last run.
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+
+    fn reset(&mut self, scenario: &Scenario) {
+        self.scenario = scenario.clone();
+        self.choose = Chooser::new(scenario.seed);
+        self.phase = Phase::Safety;
+        self.agenda.clear();
+        self.network.reset(scenario);
+        self.plan.reset(&scenario.plan);
+        self.customers.clear();
+        self.connections.clear();
+        self.history = History::new();
+        self.records.clear();
+        self.outputs.clear();
+        self.client_outputs.clear();
+        let nodes = usize::from(scenario.cluster.nodes);
+        self.processes.truncate(nodes);
+        self.processes.iter_mut().for_each(|process| process.reset(nodes));
+        for id in self.processes.len()..nodes {
+            self.processes.push(Process::new(NodeId(id as u8), nodes));
+        }
+        self.outcome = Outcome {
+            fired: vec![false; scenario.plan.len()],
+            used: vec![false; scenario.overrides.len()],
+            digest: mix(scenario.seed),
+            ..Outcome::default()
+        };
+        let encodes = self.choose.chance(ENCODED, Stream::Sample, &[1]);
+        self.encoder = encodes.then(Encoder::default);
+    }
+
+    /// Formats the disks and puts everything on the agenda that is known beforehand.
+    fn begin(&mut self) {
+        let configuration = self.scenario.cluster.configuration().expect("the scenario has been checked");
+        let options = self.scenario.cluster.options.clone();
+        self.ghost = Some(Ghost::new(&configuration, &options, fastest(&self.scenario)));
+        self.atlas.reset(&configuration, self.scenario.core().into_iter().collect());
+        self.format(&configuration);
+        self.config = Some(Config { node: NodeId(0), configuration, options });
+        for (place, line) in self.scenario.plan.iter().enumerate() {
+            if let Condition::At(at) = line.condition {
+                self.agenda.put(at, Class::Ready, Item::Line { line: place, it: None });
+            }
+        }
+        for process in &self.processes {
+            let start = self.choose.between(0, 10_000_000, Stream::Start, &[u64::from(process.id.0)]);
+            self.agenda.put(Time(start), Class::Ready, Item::Over(Over::Unborn(process.id)));
+        }
+        self.begin_customers();
+    }
+
+    fn format(&mut self, configuration: &Configuration) {
+        for process in &mut self.processes {
+            let word = |half| self.choose.u64(Stream::DiskNonce, &[u64::from(process.id.0), half]);
+            let nonce = DiskNonce(u128::from(word(0)) << 64 | u128::from(word(1)));
+            for action in journal::format(process.id, nonce, configuration) {
+                self.atlas.durable(process.id, &action);
+                process.disk.apply_now(action);
+            }
+            let skew = self.scenario.clocks.iter().find(|(node, _)| *node == process.id);
+            process.skew = skew.map_or(0, |(_, ppm)| i64::from(*ppm));
+            if process.skew != 0 {
+                self.outcome.counters.count(Counter::ClocksSkewed);
+            }
+        }
+    }
+
+    /// One item after the other until the run is over.
+    fn go_on(&mut self) {
+        while self.outcome.violation.is_none() {
+            let until = match self.phase {
+                Phase::Safety => Time(self.scenario.run.0),
+                Phase::Liveness(bound) => bound,
+            };
+            match self.agenda.take(until) {
+                Some(item) => self.happen(item),
+                None => {
+                    self.agenda.skip_to(until);
+                    if !self.turn_phase() {
+                        break;
+                    }
+                }
+            }
+            if self.outcome.events > self.events_max() {
+                self.object(Oracle::Liveness, "a storm: too many events for so little time".to_string());
+            }
+            if let Some(violation) = self.ghost.as_ref().and_then(Ghost::violation) {
+                self.outcome.violation = Some(violation.clone());
+            }
+            if matches!(self.phase, Phase::Liveness(_)) && self.is_done() {
+                break;
+            }
+        }
+    }
+
+    fn now(&self) -> Time {
+        self.agenda.now()
+    }
+
+    /// Notes the first violation.
+    fn object(&mut self, oracle: Oracle, text: String) {
+        let time = self.now();
+        self.outcome.violation.get_or_insert(Violation { oracle, time, text });
+    }
+
+    fn ghost(&mut self) -> &mut Ghost {
+        self.ghost.as_mut().expect("a run has a ghost from its beginning")
+    }
+
+    /// Folds a word into the digest.
+    fn fold(&mut self, word: u64) {
+        self.outcome.digest = mix(self.outcome.digest.rotate_left(5) ^ word);
+    }
+
+    /// Says something to whoever traces. The text is made only then.
+    fn tell(&mut self, text: impl FnOnce() -> String) {
+        let now = self.agenda.now();
+        if let Some(tell) = &mut self.tell {
+            tell(&format!("{:>12} {}", now.0 / 1000, text()));
+        }
+    }
+
+    fn conclude(&mut self) -> Outcome {
+        let mut outcome = std::mem::take(&mut self.outcome);
+        outcome.ended = self.now();
+        outcome.operations = self.records.len() as u64;
+        if let Some(ghost) = &self.ghost {
+            outcome.checks.add(ghost.checks());
+        }
+        outcome
+    }
+}
+
+/// How much faster than real time any clock of the scenario ever runs, in millionths.
+fn fastest(scenario: &Scenario) -> u32 {
+    let later = scenario.plan.iter().filter_map(|line| match line.action {
+        Action::Skew { ppm, .. } => Some(ppm),
+        _ => None,
+    });
+    scenario.clocks.iter().map(|(_, ppm)| *ppm).chain(later).max().unwrap_or(0).max(0).unsigned_abs()
+}
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,9 @@
 //! delays out of turn or repeats. A message that was sent arrives even if its sender has died since, and at whatever life
 //! of the receiver is there.
 //!
+//! A client's connection is a stream, which neither repeats nor reorders anything: there, what would overtake or come late
+//! holds up everything behind it instead, nothing is duplicated, and what is lost is lost.
+//!
 //! Blocks (partitions, isolations, cuts) overlap freely and end one by one; what is sent on a blocked link is lost.
 
 use crate::{
@@ -179,10 +182,16 @@ impl Network {
         arrivals
     }
 
-    /// A message has left the network; `false` if its link was overfull when it was sent, so that it never arrived.
+    /// A message has left the network.
     pub fn arrived(&mut self, from: u8, to: u8) {
         let place = self.place(from, to);
         self.links[place].under_way -= 1;
+    }
+
+    /// A message that had arrived waits again: its receiver was paused.
+    pub fn arrives_again(&mut self, from: u8, to: u8) {
+        let place = self.place(from, to);
+        self.links[place].under_way += 1;
     }
 
     /// How long news of a link (a reset, a connection) takes from one end to another; without loss or order.
@@ -324,7 +333,7 @@ impl Network {
         let (place, choose) = (self.place(from, to), self.choose);
         let link = self.links[place];
         let slow = self.extra(from) + self.extra(to);
-        let family = self.family(from, to);
+        let family = self.family(from, to).clone();
         let sound = link.healed;
         let chance = |chance: u32, stream| !sound && choose.chance(chance, stream, &[key]);
         let mut arrivals = Arrivals::default();
@@ -334,8 +343,9 @@ impl Network {
             return arrivals;
         }
         let delay = choose.span(family.delay, Stream::Delay, &[key]) + slow;
+        let stream = from >= self.nodes || to >= self.nodes;
         let mut in_order = true;
-        let first = match fate {
+        let mut first = match fate {
             Some(MessageFate::Delay(exactly)) => {
                 in_order = false;
                 now + exactly
@@ -346,8 +356,22 @@ impl Network {
                 let more = choose.between(1, family.delay.1.times(10).0.max(1), Stream::Reorder, &[key, 1]);
                 now + delay + Span(more)
             }
-            _ => link.last.max(now + delay),
+            _ => now + delay,
         };
+        let late = chance(family.late, Stream::Late).then(|| choose.span(family.late_by, Stream::Late, &[key, 1]));
+        if late.is_some() {
+            counters.count(Counter::MessagesLate);
+        }
+        if stream {
+            first = link.last.max(first + late.unwrap_or(Span::ZERO));
+            arrivals.times[0] = Some(first);
+            self.links[place].last = first;
+            return arrivals;
+        }
+        if in_order {
+            first = link.last.max(first);
+            self.links[place].last = first;
+        }
         arrivals.times[0] = Some(first);
         if let Some(MessageFate::Duplicate(after)) = fate {
             counters.count(Counter::MessagesDuplicated);
@@ -356,13 +380,7 @@ impl Network {
             counters.count(Counter::MessagesDuplicated);
             arrivals.times[1] = Some(now + choose.span(family.delay, Stream::Duplicate, &[key, 1]) + slow);
         }
-        if chance(family.late, Stream::Late) {
-            counters.count(Counter::MessagesLate);
-            arrivals.times[2] = Some(now + choose.span(family.late_by, Stream::Late, &[key, 1]));
-        }
-        if in_order {
-            self.links[place].last = first;
-        }
+        arrivals.times[2] = late.map(|late| now + late);
         arrivals
     }
 
@@ -418,6 +436,16 @@ mod tests {
     fn a_link_keeps_its_order_unless_chance_says_otherwise() {
         let mut network = network(&scenario());
         let times: Vec<_> = (0..100).flat_map(|index| send(&mut network, index, (0, 1), index)).collect();
+        assert!(times.is_sorted() && times.len() == 100);
+    }
+
+    #[test]
+    fn a_clients_stream_neither_repeats_nor_reorders() {
+        let mut scenario = scenario();
+        let links = &mut scenario.client_network;
+        (links.duplicate, links.reorder, links.late) = (500_000, 500_000, 100_000);
+        let mut network = network(&scenario);
+        let times: Vec<_> = (0..100).flat_map(|index| send(&mut network, index, (3, 1), index)).collect();
         assert!(times.is_sorted() && times.len() == 100);
     }
 

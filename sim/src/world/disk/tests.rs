@@ -16,7 +16,11 @@ fn with_segment() -> SimDisk {
 }
 
 fn write(disk: &mut SimDisk, op: u64, offset: u64, content: Bytes) {
-    disk.submit(OpId(op), 1, DiskAction::Write { file: SEGMENT, writes: vec![(offset, content)] });
+    submit(disk, op, 1, DiskAction::Write { file: SEGMENT, writes: vec![(offset, content)] });
+}
+
+fn submit(disk: &mut SimDisk, op: u64, life: u32, action: DiskAction) -> bool {
+    disk.submit(OpId(op), life, action, Span::millis(op))
 }
 
 fn seen(disk: &mut SimDisk, offset: u64) -> u8 {
@@ -77,11 +81,11 @@ fn after_a_failed_sync_the_bytes_are_readable_and_no_later_sync_writes_them() {
 #[test]
 fn operations_on_one_file_wait_for_each_other_and_those_that_wait_are_never_written() {
     let mut disk = with_segment();
-    disk.submit(OpId(1), 1, DiskAction::Write { file: SEGMENT, writes: vec![(100, bytes(b'a', 1))] });
-    let (_, waits) = disk.submit(OpId(2), 1, DiskAction::Write { file: SEGMENT, writes: vec![(200, bytes(b'b', 1))] });
-    assert!(waits);
-    let (_, waits) = disk.submit(OpId(3), 1, DiskAction::Remove { file: FileId::Segment(9) });
-    assert!(!waits, "another file is free");
+    submit(&mut disk, 1, 1, DiskAction::Write { file: SEGMENT, writes: vec![(100, bytes(b'a', 1))] });
+    let runs = submit(&mut disk, 2, 1, DiskAction::Write { file: SEGMENT, writes: vec![(200, bytes(b'b', 1))] });
+    assert!(!runs);
+    let runs = submit(&mut disk, 3, 1, DiskAction::Remove { file: FileId::Segment(9) });
+    assert!(runs, "another file is free");
     disk.crash_power(|_| Fate::Kept);
     assert_eq!((seen(&mut disk, 100), seen(&mut disk, 200)), (b'a', 0));
 }
@@ -91,7 +95,7 @@ fn a_created_file_may_vanish_or_be_short_and_a_removed_one_may_come_back() {
     let second = FileId::Segment(2);
     for (fate, expected) in [(Fate::Lost, None), (Fate::Torn(7), Some(7)), (Fate::Kept, Some(SIZE))] {
         let mut disk = with_segment();
-        disk.submit(OpId(1), 1, DiskAction::Create { file: second, size: SIZE, head: bytes(b'x', 8) });
+        submit(&mut disk, 1, 1, DiskAction::Create { file: second, size: SIZE, head: bytes(b'x', 8) });
         disk.crash_process(|_, steps| steps);
         assert_eq!(disk.files().unwrap(), [(SEGMENT, SIZE), (second, SIZE)]);
         disk.crash_power(|doubt| if doubt.offset == u64::MAX { fate } else { Fate::Kept });
@@ -100,7 +104,7 @@ fn a_created_file_may_vanish_or_be_short_and_a_removed_one_may_come_back() {
     }
     for (fate, there) in [(Fate::Lost, true), (Fate::Kept, false)] {
         let mut disk = with_segment();
-        disk.submit(OpId(1), 1, DiskAction::Remove { file: SEGMENT });
+        submit(&mut disk, 1, 1, DiskAction::Remove { file: SEGMENT });
         disk.crash_process(|_, steps| steps);
         assert_eq!(disk.files().unwrap(), []);
         disk.crash_power(|_| fate);
@@ -111,9 +115,9 @@ fn a_created_file_may_vanish_or_be_short_and_a_removed_one_may_come_back() {
 #[test]
 fn the_end_of_any_creation_makes_the_entries_of_its_directory_durable() {
     let mut disk = with_segment();
-    disk.submit(OpId(1), 1, DiskAction::Create { file: FileId::Segment(2), size: SIZE, head: Bytes::new() });
+    submit(&mut disk, 1, 1, DiskAction::Create { file: FileId::Segment(2), size: SIZE, head: Bytes::new() });
     disk.crash_process(|_, _| 1);
-    disk.submit(OpId(2), 2, DiskAction::Create { file: FileId::Segment(3), size: SIZE, head: Bytes::new() });
+    submit(&mut disk, 2, 2, DiskAction::Create { file: FileId::Segment(3), size: SIZE, head: Bytes::new() });
     disk.complete(OpId(2));
     disk.crash_power(|_| Fate::Lost);
     assert_eq!(disk.files().unwrap().len(), 3);

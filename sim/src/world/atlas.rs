@@ -1,0 +1,279 @@
+//! The fault atlas: where records lie on every disk, and which of them may rot.
+//!
+//! Rot is only injected where the protocol promises to survive it. The rules, each with its reason:
+//!
+//! 1. *Only what can be noticed.* A record's body may rot once its id slot is durable; then recovery finds a bad body
+//!    under a good slot and reports the index as unknown, never as empty. A slot may rot any time it is durable. Both of
+//!    one record may, unless the slot becomes zeros: a bad body without a slot is what a torn write looks like, and
+//!    nobody can tell an acknowledged record from it.
+//! 2. *A clean recovery quorum.* The nodes of the core whose records never rotted, or were found whole again at a start,
+//!    contain a Q1. Every Q2 meets that Q1, so each chosen batch keeps at least one intact copy on a node that the
+//!    liveness phase starts; everything else can be repaired from there. Damaged nodes answer *unknown* until then, so
+//!    safety does not even depend on this rule.
+//! 3. *One identity slot at a time*, until it is written again. Of six slots, three are written at once; the others are
+//!    equal, so two equal ones remain whatever a crash does to the write.
+//!
+//! Damage happens to durable bytes. What is only in the page cache is the business of crashes.
+
+use super::World;
+use crate::{
+    choice::{Chooser, Stream},
+    outcome::Counter,
+    scenario::{Damage, RotPart},
+};
+use ios_core::{
+    configuration::Configuration,
+    ids::{Digest, Index, NodeId, NodeSet, View},
+    interface::{DiskAction, FileId},
+    journal::{self, Fact, Recovered, Witness},
+};
+
+/// Bytes of an identity slot.
+const IDENTITY_SLOT: u64 = 4096;
+/// How many there are.
+const IDENTITY_SLOTS: u64 = 6;
+
+/// Which copies of which record are still good, for every disk.
+#[derive(Debug, Default)]
+pub struct Atlas {
+    configuration: Option<Configuration>,
+    core: NodeSet,
+    /// Nodes with a record that rotted and was not found whole since.
+    spent: NodeSet,
+    disks: Vec<Chart>,
+}
+
+/// What is known of one disk.
+#[derive(Debug, Default)]
+struct Chart {
+    witness: Witness,
+    records: Vec<Place>,
+    /// Offset of the identity slot that has rotted.
+    identity: Option<u64>,
+}
+
+/// Where a record lies.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    file: FileId,
+    view: View,
+    index: Index,
+    digest: Digest,
+    body: (u64, u64),
+    /// The id slot, once it is durable.
+    slot: Option<(u64, u64)>,
+    body_rotten: bool,
+    slot_rotten: bool,
+    slot_blank: bool,
+}
+
+impl Atlas {
+    /// An atlas of empty disks. `core` are the nodes that must get everything done in the end; all, if empty.
+    pub fn reset(&mut self, configuration: &Configuration, core: NodeSet) {
+        let members: NodeSet = configuration.members().iter().copied().collect();
+        self.core = if core.is_empty() { members } else { core };
+        self.configuration = Some(configuration.clone());
+        self.spent = NodeSet::EMPTY;
+        self.disks.clear();
+        self.disks.resize_with(configuration.members().len(), Chart::default);
+    }
+
+    /// The nodes that must get everything done in the end.
+    pub fn core(&self) -> NodeSet {
+        self.core
+    }
+
+    /// An operation is durable. Returns what is certain now that was not before.
+    pub fn durable(&mut self, id: NodeId, action: &DiskAction) -> Vec<Fact> {
+        let chart = &mut self.disks[usize::from(id.0)];
+        match action {
+            DiskAction::Create { file, .. } | DiskAction::Remove { file } => {
+                chart.records.retain(|place| place.file != *file);
+            }
+            DiskAction::Write { file: FileId::Identity, writes } => {
+                let covers = |slot: u64| {
+                    writes.iter().any(|(offset, bytes)| *offset <= slot && slot < *offset + bytes.len() as u64)
+                };
+                chart.identity = chart.identity.filter(|slot| !covers(*slot));
+            }
+            DiskAction::Write { file, writes } => {
+                for extent in journal::extents(*file, writes) {
+                    chart.enter(*file, &extent.fact, (extent.offset, extent.length));
+                }
+            }
+        }
+        chart.witness.durable(action)
+    }
+
+    /// A node has read its disk: if it found nothing missing, all it ever vouched for is there or superseded.
+    pub fn opened(&mut self, id: NodeId, recovered: &Recovered) {
+        if !recovered.loss && recovered.entries.iter().all(|entry| entry.unknown.is_none()) {
+            self.spent.remove(id);
+        }
+    }
+
+    /// Rule 2, if `id` were damaged as well.
+    fn leaves_a_clean_quorum(&self, id: NodeId) -> bool {
+        let clean = self.core.difference(self.spent.with(id));
+        let configuration = self.configuration.as_ref().expect("reset before use");
+        configuration.quorums().has_recovery_quorum(clean)
+    }
+
+    /// Finds what a line of the plan wants to rot, if there is anything and the rules allow it.
+    fn choose(&mut self, choose: Chooser, id: NodeId, part: RotPart, index: Option<u64>, damage: Damage) -> Choice {
+        let chart = &self.disks[usize::from(id.0)];
+        let words = [u64::from(id.0), part as u64, index.unwrap_or(0)];
+        if part == RotPart::Identity {
+            if chart.identity.is_some() {
+                return Choice::Forbidden;
+            }
+            let offset = choose.between(0, IDENTITY_SLOTS - 1, Stream::Rot, &words) * IDENTITY_SLOT;
+            return Choice::Bytes(None, FileId::Identity, (offset, IDENTITY_SLOT));
+        }
+        let fits = |place: &&(usize, &Place)| place.1.allows(part, damage);
+        let all: Vec<(usize, &Place)> = chart.records.iter().enumerate().collect();
+        let found = match index {
+            // The newest record of this index is the one that counts.
+            Some(index) => all.iter().rev().find(|place| place.1.index == Index(index)).filter(fits),
+            None => {
+                let fitting: Vec<&(usize, &Place)> = all.iter().filter(fits).collect();
+                let last = (fitting.len() as u64).saturating_sub(1);
+                let pick = choose.between(0, last, Stream::Rot, &[words[0], words[1], fitting.len() as u64]);
+                fitting.get(pick as usize).copied()
+            }
+        };
+        match found {
+            None => Choice::Nothing,
+            Some(_) if !self.leaves_a_clean_quorum(id) => Choice::Forbidden,
+            Some((at, place)) => {
+                let extent =
+                    if part == RotPart::Body { place.body } else { place.slot.expect("a slot that fits is there") };
+                Choice::Bytes(Some(*at), place.file, extent)
+            }
+        }
+    }
+
+    /// Notes damage that has been done.
+    fn rotted(&mut self, id: NodeId, record: Option<usize>, part: RotPart, damage: Damage, offset: u64) {
+        let chart = &mut self.disks[usize::from(id.0)];
+        match record {
+            None => chart.identity = Some(offset),
+            Some(at) => {
+                let place = &mut chart.records[at];
+                place.body_rotten |= part == RotPart::Body;
+                place.slot_rotten |= part == RotPart::Slot;
+                place.slot_blank |= part == RotPart::Slot && damage == Damage::Zero;
+                self.spent.insert(id);
+            }
+        }
+    }
+}
+
+/// What may rot.
+#[derive(Debug)]
+enum Choice {
+    /// There is nothing of the kind.
+    Nothing,
+    /// There is, but the rules are against it.
+    Forbidden,
+    /// These bytes: of which record, in which file, offset and length.
+    Bytes(Option<usize>, FileId, (u64, u64)),
+}
+
+impl Chart {
+    fn enter(&mut self, file: FileId, fact: &Fact, extent: (u64, u64)) {
+        let (view, index, digest) = match *fact {
+            Fact::Accepted { view, index, digest } => (view, index, digest),
+            Fact::Committed { index, digest } => (View::ZERO, index, digest),
+            Fact::Slot { view, index, digest, .. } => {
+                let same = |place: &&mut Place| {
+                    place.file == file && (place.view, place.index, place.digest) == (view, index, digest)
+                };
+                if let Some(place) = self.records.iter_mut().filter(|place| place.slot.is_none()).find(same) {
+                    place.slot = Some(extent);
+                }
+                return;
+            }
+            _ => return,
+        };
+        self.records.push(Place {
+            file,
+            view,
+            index,
+            digest,
+            body: extent,
+            slot: None,
+            body_rotten: false,
+            slot_rotten: false,
+            slot_blank: false,
+        });
+    }
+}
+
+impl Place {
+    /// Rule 1.
+    fn allows(&self, part: RotPart, damage: Damage) -> bool {
+        self.slot.is_some()
+            && match part {
+                RotPart::Body => !self.slot_blank,
+                RotPart::Slot => damage != Damage::Zero || !self.body_rotten,
+                RotPart::Identity => false,
+            }
+    }
+}
+
+impl World {
+    /// Damages durable bytes of a node's disk, as far as the rules allow. Whether anything was damaged.
+    pub(super) fn rot(&mut self, id: NodeId, part: RotPart, index: Option<u64>, damage: Damage) -> bool {
+        let (record, file, (offset, length)) = match self.atlas.choose(self.choose, id, part, index, damage) {
+            Choice::Nothing => return false,
+            Choice::Forbidden => {
+                self.outcome.counters.count(Counter::RotRefused);
+                return false;
+            }
+            Choice::Bytes(record, file, extent) => (record, file, extent),
+        };
+        let disk = &mut self.processes[usize::from(id.0)].disk;
+        let mut bytes = disk.durable(file, offset, length as usize);
+        let words = [u64::from(id.0), offset, length];
+        spoil(&mut bytes, damage, |place| self.choose.u64(Stream::Rot, &[words[0], words[1], words[2], place]));
+        if !disk.damage(file, offset, &bytes) {
+            return false;
+        }
+        self.atlas.rotted(id, record, part, damage, offset);
+        self.outcome.counters.count(match part {
+            RotPart::Body => Counter::RotBody,
+            RotPart::Slot => Counter::RotSlot,
+            RotPart::Identity => Counter::RotIdentity,
+        });
+        true
+    }
+
+    /// Tells the ghost what an operation that is durable holds.
+    pub(super) fn made_durable(&mut self, id: NodeId, action: &DiskAction) {
+        let now = self.now();
+        for fact in self.atlas.durable(id, action) {
+            self.ghost().durable(now, id, &fact);
+        }
+    }
+}
+
+/// Puts other bytes in place of `bytes`.
+fn spoil(bytes: &mut [u8], damage: Damage, bits: impl Fn(u64) -> u64) {
+    match damage {
+        Damage::Bit => {
+            let bit = bits(0) % (bytes.len() as u64 * 8).max(1);
+            if let Some(byte) = bytes.get_mut((bit / 8) as usize) {
+                *byte ^= 1 << (bit % 8);
+            }
+        }
+        Damage::Zero => bytes.fill(0),
+        Damage::Whole => {
+            for (place, word) in bytes.chunks_mut(8).enumerate() {
+                // Never all zeros, or it would be another kind of damage.
+                let noise = (bits(place as u64 + 1) | 1).to_le_bytes();
+                word.copy_from_slice(&noise[..word.len()]);
+            }
+        }
+    }
+}

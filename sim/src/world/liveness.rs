@@ -1,0 +1,146 @@
+//! The second phase: a core of nodes heals for good, the rest stays broken for ever, and everything has to end.
+//!
+//! Healed means: the core's nodes run, links among them and with every client carry everything in order, their disks
+//! answer in the usual time. Nothing is asked of the others, but they are not silenced either: what they send, late or
+//! along half-cut links, must not keep the core from its work.
+//!
+//! Required, within the scenario's bound on simulated time and within [`World::events_max`] events: every operation
+//! begun before has ended; every client gets a fresh write and a fresh read *done*; all core nodes have executed all
+//! that any of them has.
+
+use super::{Phase, World, agenda::Class, customer::Origin, item::Item};
+use crate::{
+    oracle::Oracle,
+    scenario::{Liveness, Operation, Verb},
+};
+use ios_core::{
+    ids::{Index, NodeId},
+    time::{Span, Time},
+};
+
+/// Operations that each client wants done after the core has healed: a write and a read.
+const FRESH: u8 = 2;
+/// A storm of messages is no progress: so many events, and so many more for each simulated second, are enough for any run.
+const EVENTS_BASE: u64 = 2_000_000;
+const EVENTS_PER_SECOND: u64 = 1_000_000;
+/// How long a client waits before it asks again for what was not done.
+const AGAIN: Span = Span::millis(20);
+
+impl World {
+    /// The time of a phase is up. False if the run is over.
+    pub(super) fn turn_phase(&mut self) -> bool {
+        match (self.phase, &self.scenario.liveness) {
+            (Phase::Safety, Liveness::Off) => false,
+            (Phase::Safety, Liveness::Core { within, .. }) => {
+                let bound = self.now() + *within;
+                self.phase = Phase::Liveness(bound);
+                self.heal();
+                true
+            }
+            (Phase::Liveness(_), _) => {
+                let text = self.unfinished();
+                self.object(Oracle::Liveness, text);
+                false
+            }
+        }
+    }
+
+    fn heal(&mut self) {
+        let core = self.atlas.core();
+        if self.tell.is_some() {
+            self.tell(|| format!("the core {core} heals for good"));
+        }
+        self.plan.clear();
+        self.network.heal_for_ever(|end| core.contains(NodeId(end)));
+        for id in core.iter() {
+            let process = &mut self.processes[usize::from(id.0)];
+            process.slow_disk = Span::ZERO;
+            process.failing = None;
+            if process.runs() {
+                self.resume(id);
+            } else {
+                self.start(id);
+            }
+        }
+        // Links whose news was lost to a partition come up like all others.
+        for id in core.iter() {
+            self.mend_links(id);
+        }
+        for name in 0..self.scenario.cluster.clients {
+            self.resume_client(name);
+            self.customers[usize::from(name)].fresh = FRESH;
+            self.begin_fresh(name);
+        }
+    }
+
+    /// Brings up what links of a core node to others of the core are still down.
+    fn mend_links(&mut self, id: NodeId) {
+        let now = self.now();
+        let life = self.processes[usize::from(id.0)].life;
+        for peer in self.atlas.core().without(id).iter() {
+            let other = self.processes[usize::from(peer.0)].life;
+            let at = now + self.network.notice(peer.0, id.0, u64::from(life) << 1);
+            self.agenda.put(at, Class::Ready, Item::Link { node: (id, life), peer: (peer, other), up: true });
+        }
+    }
+
+    /// A client asks for a write first, then for a read of it.
+    pub(super) fn begin_fresh(&mut self, name: u8) {
+        let key = format!("fresh{name}").into_bytes();
+        let verb = if self.customers[usize::from(name)].fresh == FRESH {
+            let value = format!("fresh{}", self.customers[usize::from(name)].begun).into_bytes();
+            Verb::Put(key, value)
+        } else {
+            Verb::Get(key)
+        };
+        self.submit_operation(name, Operation { verbs: vec![verb] }, Origin::Fresh);
+    }
+
+    /// A fresh operation has ended: on to the next one, or to another try.
+    pub(super) fn fresh_ended(&mut self, name: u8, done: bool) {
+        let customer = &mut self.customers[usize::from(name)];
+        customer.fresh -= u8::from(done);
+        if customer.fresh > 0 {
+            let at = self.now() + AGAIN;
+            self.agenda.put(at, Class::Ready, Item::Fresh { client: name });
+        }
+    }
+
+    /// Whether nothing is left to be done. Also the place where a storm is noticed.
+    pub(super) fn is_done(&mut self) -> bool {
+        let clients_done = self.customers.iter().all(|customer| customer.fresh == 0 && customer.pending.is_empty());
+        clients_done && self.has_caught_up()
+    }
+
+    fn has_caught_up(&self) -> bool {
+        let mut applied = self.core_applied();
+        let first = applied.next();
+        applied.all(|index| Some(index) == first)
+    }
+
+    fn core_applied(&self) -> impl Iterator<Item = Index> {
+        let core = self.atlas.core();
+        core.iter().map(|id| self.processes[usize::from(id.0)].node.as_ref().map_or(Index::ZERO, |node| node.applied()))
+    }
+
+    /// The most events a run may take until now.
+    pub(super) fn events_max(&self) -> u64 {
+        EVENTS_BASE + self.now().since(Time::ZERO).0 / 1_000_000_000 * EVENTS_PER_SECOND
+    }
+
+    /// What has not happened, in words.
+    fn unfinished(&self) -> String {
+        let mut text = String::from("the core has healed, and in time");
+        for customer in &self.customers {
+            let numbers: Vec<u32> = customer.pending.iter().map(|place| self.records[*place].number).collect();
+            if !numbers.is_empty() {
+                text.push_str(&format!(" c{} has heard nothing of its operations {numbers:?};", customer.name));
+            } else if customer.fresh > 0 {
+                text.push_str(&format!(" c{} got {} new operations not done;", customer.name, customer.fresh));
+            }
+        }
+        let applied: Vec<Index> = self.core_applied().collect();
+        text.push_str(&format!(" core {} has executed {applied:?}", self.atlas.core()));
+        text
+    }
+}

@@ -1,0 +1,53 @@
+//! What nodes say happened inside them, counted for the report.
+
+use super::World;
+use crate::outcome::Counter;
+use ios_core::interface::Note;
+
+impl World {
+    /// Counts a note.
+    pub(super) fn count_note(&mut self, note: &Note) {
+        if let Note::Chosen { index, .. } = note
+            && *index > self.ghost().chosen_prefix()
+        {
+            self.outcome.counters.count(Counter::ChosenOutOfOrder);
+        }
+        if let Note::Opened { unknown, loss, .. } = note {
+            self.outcome.counters.add(Counter::RottenFound, *unknown);
+            self.outcome.counters.add(Counter::LossesFound, u64::from(*loss));
+            return;
+        }
+        if let Note::Assigned { recovered: true, .. } = note {
+            self.outcome.counters.count(Counter::Recovered);
+        }
+        if let Some(counter) = counter_of(note) {
+            self.outcome.counters.count(counter);
+        }
+    }
+}
+
+fn counter_of(note: &Note) -> Option<Counter> {
+    Some(match note {
+        Note::Opened { .. } | Note::Founded { .. } | Note::Verified { .. } | Note::Promised { .. } => return None,
+        Note::Whole => Counter::LossesRepaired,
+        Note::RefusedLink { .. } => Counter::LinksRefused,
+        Note::Ignored(_) => Counter::Ignored,
+        Note::Canvassed { .. } => Counter::Canvasses,
+        Note::Candidate { .. } => Counter::Candidacies,
+        Note::Leading { .. } => Counter::ViewChanges,
+        Note::WindowOpened { .. } => Counter::WindowsOpened,
+        Note::SteppedDown { .. } => Counter::StepDowns,
+        Note::Assigned { .. } => Counter::Assigned,
+        Note::Accepted { .. } => Counter::Accepted,
+        Note::Chosen { .. } => Counter::Chosen,
+        Note::Committed { .. } => Counter::Committed,
+        Note::Applied { .. } => Counter::Applied,
+        Note::Executed { .. } => Counter::Executed,
+        Note::Repeated { .. } => Counter::Repeated,
+        Note::Expired { .. } => Counter::SessionsExpired,
+        Note::ReadNoted { .. } => Counter::ReadsNoted,
+        Note::Repaired { .. } => Counter::RottenRepaired,
+        Note::Fetching { .. } => Counter::Fetches,
+        Note::Retransmitted { .. } => Counter::Retransmissions,
+    })
+}
