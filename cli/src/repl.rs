@@ -1,7 +1,7 @@
 //! The interactive client: Go's greeting, prompt and replies.
 //!
-//! On a terminal it edits lines, remembers them and completes verbs. Otherwise it is a filter: one answer for each line,
-//! no greeting, no prompt, and it ends with its input.
+//! On a terminal it edits lines, remembers them and completes verbs. Otherwise it is a filter: one answer for each
+//! line, no greeting, no prompt, and it ends with its input.
 
 use crate::{
     arguments::{Global, Repl},

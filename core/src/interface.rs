@@ -1,8 +1,8 @@
 //! Everything that crosses the boundary between a node and its driver.
 //!
-//! A driver feeds [`Input`]s and performs [`Output`]s, in any order across kinds ([`Output::Disk`] keeps its own order),
-//! and may crash between any two: the core withholds what is not durable yet. Everything here serialises, so that a live
-//! node can record its inputs and the simulator can replay them.
+//! A driver feeds [`Input`]s and performs [`Output`]s, in any order across kinds ([`Output::Disk`] keeps its own
+//! order), and may crash between any two: the core withholds what is not durable yet. Everything here serialises, so
+//! that a live node can record its inputs and the simulator can replay them.
 
 use crate::{
     ids::{ClusterId, ConnectionId, Digest, Incarnation, Index, NodeId, NodeSet, OpId, Sequence, SessionId, View},
@@ -123,7 +123,8 @@ impl fmt::Display for FileId {
 /// One disk operation: asked for once, answered once.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum DiskAction {
-    /// Make (or replace) a file of `size` bytes that begins with `head` and is zero beyond; sync it *and its directory*.
+    /// Make (or replace) a file of `size` bytes that begins with `head` and is zero beyond; sync it *and its
+    /// directory*.
     Create {
         /// Which.
         file: FileId,
@@ -190,8 +191,8 @@ pub trait ReadDisk {
     /// All files of the data directory that have a [`FileId`], with their lengths, in ascending order.
     fn files(&mut self) -> Result<Vec<(FileId, u64)>, DiskError>;
 
-    /// Reads up to `length` bytes at `offset`; fewer only at the end of the file. An error is a latent fault of just this
-    /// range: the reader may try smaller ones.
+    /// Reads up to `length` bytes at `offset`; fewer only at the end of the file. An error is a latent fault of just
+    /// this range: the reader may try smaller ones.
     fn read(&mut self, file: FileId, offset: u64, length: usize) -> Result<Vec<u8>, DiskError>;
 }
 

@@ -129,8 +129,8 @@ impl<S: Service> Node<S> {
         })
     }
 
-    /// Advances by exactly one input, appending what is to be done to `out`. Never blocks, never fails, and never panics
-    /// on what others sent.
+    /// Advances by exactly one input, appending what is to be done to `out`. Never blocks, never fails, and never
+    /// panics on what others sent.
     pub fn step(&mut self, now: Time, input: Input, out: &mut Vec<Output>) {
         self.now = self.now.max(now);
         if self.phase == Phase::Stopped {
@@ -161,8 +161,8 @@ impl<S: Service> Node<S> {
         self.settle(out);
     }
 
-    /// When to feed [`Input::Wake`], and which timer asks for it. `Timer::Turn` is due as soon as the driver has fed what
-    /// else is ready: the end of its turn.
+    /// When to feed [`Input::Wake`], and which timer asks for it. `Timer::Turn` is due as soon as the driver has fed
+    /// what else is ready: the end of its turn.
     pub fn deadline(&self) -> Option<(Time, Timer)> {
         let next_expiry = self.machine.next_expiry();
         if self.phase == Phase::Stopped {

@@ -1,8 +1,9 @@
-//! A client that blocks its caller: the core's client state machine over real connections, its loop run by whoever waits.
+//! A client that blocks its caller: the core's client state machine over real connections, its loop run by whoever
+//! waits.
 //!
-//! No thread of its own, so an answer costs no hand-over; a program with several threads gives each its own client. While
-//! nobody waits nothing is sent either: a session that was left alone for too long is given up by the state machine and a
-//! fresh one opened with the next write.
+//! No thread of its own, so an answer costs no hand-over; a program with several threads gives each its own client.
+//! While nobody waits nothing is sent either: a session that was left alone for too long is given up by the state
+//! machine and a fresh one opened with the next write.
 
 use crate::{
     clock::{Clock, until},

@@ -1,8 +1,8 @@
 //! The only reader of time in the project.
 //!
 //! The core wants a strictly monotonic clock: two readings never agree, so that "begun after this arrived" can be told
-//! by comparing times. `CLOCK_BOOTTIME` goes on while a machine is suspended, which is what a lease or an expiry means by
-//! time; where it is missing, `CLOCK_MONOTONIC` has to do.
+//! by comparing times. `CLOCK_BOOTTIME` goes on while a machine is suspended, which is what a lease or an expiry means
+//! by time; where it is missing, `CLOCK_MONOTONIC` has to do.
 
 use ios_core::time::{Span, Time};
 use rustix::time::{ClockId, clock_gettime};

@@ -6,9 +6,9 @@
 //! FORGETFUL           the node that used this directory kept no journal, so it must never come back
 //! log/00000001.seg    segments of the journal
 //! ```
-//! A directory is *blank* (nothing of anybody's in it), *ours* (it has an `identity`), or *foreign*. Only a blank one is
-//! formatted, only one of ours is opened; everything else is refused with a sentence that says what to do. What the files
-//! contain is the journal's business.
+//! A directory is *blank* (nothing of anybody's in it), *ours* (it has an `identity`), or *foreign*. Only a blank one
+//! is formatted, only one of ours is opened; everything else is refused with a sentence that says what to do. What the
+//! files contain is the journal's business.
 
 use ios_core::interface::{DiskError, FileId, ReadDisk};
 use rustix::fs::{FlockOperation, flock};

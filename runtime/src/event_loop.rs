@@ -7,7 +7,8 @@
 //!   +------------- hand disk operations on, or perform the only one <-- send <-- queue what it says
 //! ```
 //! Everything that is ready goes in before the node is woken for the end of the turn, so batches grow with the load and
-//! an idle node answers at once. Messages leave before the loop turns to the disk, so that peers write while this node does.
+//! an idle node answers at once. Messages leave before the loop turns to the disk, so that peers write while this node
+//! does.
 
 use crate::{
     clock::{Clock, until},
@@ -268,8 +269,8 @@ fn encode<'e, M: Framed>(encoder: &'e mut Encoder, message: &M) -> Result<&'e [B
     encoder.encode(message).inspect_err(|error| tracing::error!(%error, "a message of our own cannot be sent"))
 }
 
-/// What to say instead of an answer that is too large. A write cannot be refused any more: its client will find out that
-/// the outcome is unknown.
+/// What to say instead of an answer that is too large. A write cannot be refused any more: its client will find out
+/// that the outcome is unknown.
 fn instead_of(response: &ClientResponse, error: FrameError) -> Option<ClientResponse> {
     match (response, error) {
         (ClientResponse::Read { tag, .. }, FrameError::TooLarge { limit, actual }) => Some(ClientResponse::Refused {

@@ -1,8 +1,8 @@
 //! A TOML document that is read key by key and knows where everything stood.
 //!
-//! A [`Section`] remembers which keys it was asked for. Whatever is left over when it is [finished](Section::finish) is an
-//! unknown key: an error that names the line and the nearest known key. So there is no list of keys beside the code that
-//! reads them, and none can be accepted and ignored.
+//! A [`Section`] remembers which keys it was asked for. Whatever is left over when it is [finished](Section::finish) is
+//! an unknown key: an error that names the line and the nearest known key. So there is no list of keys beside the code
+//! that reads them, and none can be accepted and ignored.
 
 use ios_core::{replica::quorum::QuorumSpec, time::Span};
 use std::fmt;

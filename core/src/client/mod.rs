@@ -20,8 +20,8 @@
 //! | the queue is full, or closed   | not done                         | -                     | -                        |
 //!
 //! Every other refusal leads to the next try. A read changes nothing, so it is done or not done, never unknown; any
-//! answer that bears its tag counts, for a tag is drawn once per read and all tries that bear it left after the read was
-//! submitted. Whatever answers nothing that is asked is ignored and noted.
+//! answer that bears its tag counts, for a tag is drawn once per read and all tries that bear it left after the read
+//! was submitted. Whatever answers nothing that is asked is ignored and noted.
 //!
 //! # Why this is safe
 //! - A connection delivers a request at most once (it is a stream), and an answer only during its own life. So one
@@ -232,14 +232,15 @@ impl Client {
         }
     }
 
-    /// Tags and connection lives are drawn from one counter, so that no answer to one is taken for an answer to another.
+    /// Tags and connection lives are drawn from one counter, so that no answer to one is taken for an answer to
+    /// another.
     fn draw_tag(&mut self) -> Tag {
         self.last_tag.0 += 1;
         self.last_tag
     }
 
-    /// Doubles with every attempt up to the maximum; the last half of it is chance, so that clients that failed together
-    /// do not come back together.
+    /// Doubles with every attempt up to the maximum; the last half of it is chance, so that clients that failed
+    /// together do not come back together.
     fn backoff(&mut self, attempt: u32) -> Span {
         let doubled = self.options.backoff_min.times(1 << attempt.saturating_sub(1).min(32));
         let whole = doubled.min(self.options.backoff_max).0;

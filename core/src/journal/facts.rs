@@ -1,5 +1,5 @@
-//! What disk operations make durable, read off their bytes alone: an independent witness for the simulator, and the eyes
-//! of `ios inspect`.
+//! What disk operations make durable, read off their bytes alone: an independent witness for the simulator, and the
+//! eyes of `ios inspect`.
 
 use super::{
     Identity, identity,

@@ -5,9 +5,9 @@
 //! * A record of which only the name is left (*unknown*) hides the older ones, unless one of them is the very batch.
 //! * A floor record says: what is in force up to this index *now* is committed. It speaks of the records before it, and
 //!   only of those after the last loss: the record that was in force may be the one that was lost.
-//! * A loss (a place where a record was, and nothing says which) makes every index uncertain that has no newer record. The
-//!   [`Record::Whole`](super::Record::Whole) of a later life ends that: by then every index that anything written before
-//!   that life could be about was committed. It says nothing about what its own life wrote.
+//! * A loss (a place where a record was, and nothing says which) makes every index uncertain that has no newer record.
+//!   The [`Record::Whole`](super::Record::Whole) of a later life ends that: by then every index that anything written
+//!   before that life could be about was committed. It says nothing about what its own life wrote.
 
 use super::{Recovered, RecoveredEntry, record::Item};
 use crate::{

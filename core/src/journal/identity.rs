@@ -1,10 +1,10 @@
 //! The identity file: who this disk is, what it has promised, and which segment is the newest.
 //!
-//! Six slots of 4096 bytes. An update writes slots 0 to 2 and syncs, then slots 3 to 5 and syncs, and only then is it acted
-//! on. Whatever the moment of a crash, the three slots that were not being written are equal, so two equal ones are left
-//! even if one of them rots; after a completed update any four may rot. A directory opens with the highest counter that two
-//! equal slots agree on, and the next update counts on from the highest counter *seen*, so that a lone leftover of an
-//! interrupted update never meets its equal later.
+//! Six slots of 4096 bytes. An update writes slots 0 to 2 and syncs, then slots 3 to 5 and syncs, and only then is it
+//! acted on. Whatever the moment of a crash, the three slots that were not being written are equal, so two equal ones
+//! are left even if one of them rots; after a completed update any four may rot. A directory opens with the highest
+//! counter that two equal slots agree on, and the next update counts on from the highest counter *seen*, so that a lone
+//! leftover of an interrupted update never meets its equal later.
 
 use super::{
     Identity, JournalError,

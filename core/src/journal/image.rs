@@ -47,8 +47,8 @@ impl<'a> Image<'a> {
         true
     }
 
-    /// The first place from `from` on, at a multiple of eight, that holds the four bytes of `magic`. What cannot be read
-    /// is passed over.
+    /// The first place from `from` on, at a multiple of eight, that holds the four bytes of `magic`. What cannot be
+    /// read is passed over.
     pub(super) fn find(&mut self, magic: [u8; 4], from: u64) -> Option<u64> {
         let mut at = from.next_multiple_of(8);
         while at < self.length {

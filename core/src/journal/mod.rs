@@ -300,7 +300,8 @@ impl Journal {
     }
 
     /// Takes a completion, and goes on with sequences under way (opening, roll-over, the second half of an identity
-    /// update). Records that have gathered meanwhile wait for [`Journal::flush`]. Returns whether `op` was one of its own.
+    /// update). Records that have gathered meanwhile wait for [`Journal::flush`]. Returns whether `op` was one of its
+    /// own.
     pub fn complete(&mut self, now: Time, op: OpId, result: DiskResult, out: &mut Vec<Output>) -> Result<bool, Fault> {
         let Some(file) = self.awaited(op) else { return Ok(false) };
         if let DiskResult::Failed(error) = result {

@@ -1,7 +1,7 @@
 //! Records as bytes.
 //!
-//! A record in the data area is a header and a payload, padded to 8 bytes; its id slot in the table, far from it, is the
-//! same header once more under another magic. All integers little-endian:
+//! A record in the data area is a header and a payload, padded to 8 bytes; its id slot in the table, far from it, is
+//! the same header once more under another magic. All integers little-endian:
 //!
 //! ```text
 //!  0 magic       4 crc of what follows   8 payload length   12 ordinal in the segment
@@ -10,8 +10,8 @@
 //! 60 kind  61 view's node  62 promised view's node  63 known committed
 //! 64 view's round   72 index   80 batch digest   88 promised view's round
 //! ```
-//! A header says where it stands, so neither a misdirected write nor a client's payload that looks like a record is ever
-//! taken for one. The payload (a batch) needs no checksum of its own: its digest is in the header.
+//! A header says where it stands, so neither a misdirected write nor a client's payload that looks like a record is
+//! ever taken for one. The payload (a batch) needs no checksum of its own: its digest is in the header.
 
 use super::Record;
 use crate::{

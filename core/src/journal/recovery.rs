@@ -1,9 +1,9 @@
 //! Reading back what a disk kept, and telling torn from rotten.
 //!
 //! A *torn* record was being written when the node died: nobody was told of it, so it is dropped. A *rotten* one was
-//! durable, was perhaps vouched for, and has been damaged since: it is never dropped silently. What tells them apart is a
-//! trace of something that only happens once a round is durable: its id slots, or a record of a later round. Headers and
-//! slots name the ordinals of their round, which makes the question exact.
+//! durable, was perhaps vouched for, and has been damaged since: it is never dropped silently. What tells them apart is
+//! a trace of something that only happens once a round is durable: its id slots, or a record of a later round. Headers
+//! and slots name the ordinals of their round, which makes the question exact.
 
 use super::{
     JournalError,

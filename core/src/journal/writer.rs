@@ -158,7 +158,8 @@ impl Journal {
         }
     }
 
-    /// An identity written before the fresh segment is complete would name the old one for a life that has no segment yet.
+    /// An identity written before the fresh segment is complete would name the old one for a life that has no segment
+    /// yet.
     pub(super) fn may_write_identity(&self) -> bool {
         !matches!(self.stage, Stage::Closed | Stage::Creating | Stage::Copying)
     }
@@ -207,8 +208,8 @@ impl Journal {
         self.prepared = self.creation.take().map(|creation| creation.segment);
     }
 
-    /// Everything kept of the last two rounds, with its slots, in one write: the segment is not in use before this and the
-    /// identity that names it are durable.
+    /// Everything kept of the last two rounds, with its slots, in one write: the segment is not in use before this and
+    /// the identity that names it are durable.
     fn write_copies(&mut self, now: Time, out: &mut Vec<Output>) {
         let copies = core::mem::take(&mut self.copies);
         if copies.is_empty() {

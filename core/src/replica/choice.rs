@@ -1,17 +1,17 @@
 //! Phase 1's decision: what a new leader must propose at each index, from what a recovery quorum told it.
 //!
-//! For an index k the rule (section 5 of the protocol; Paxos Made Simple, P2c, with flexible quorums and answers that may
-//! be damaged) is:
+//! For an index k the rule (section 5 of the protocol; Paxos Made Simple, P2c, with flexible quorums and answers that
+//! may be damaged) is:
 //! 1. an answer that knows k committed decides;
 //! 2. an `unknown(w, digest)` becomes `accepted(w, batch)` if any answer holds a batch of that digest;
-//! 3. u is the highest accepted view at k. M are the members that might hide an acceptance above u: those unheard, those
-//!    that lost records they cannot name, those with an `unknown` above u. If M contains a replication quorum, something
-//!    above u may be chosen without anyone having told: wait. Otherwise nothing above u can be chosen, now or later,
-//!    because every other member has promised. Propose u's batch: a batch chosen in u or below is the same by induction
-//!    over the views between. A no-op is proposed only if no view accepted anything.
+//! 3. u is the highest accepted view at k. M are the members that might hide an acceptance above u: those unheard,
+//!    those that lost records they cannot name, those with an `unknown` above u. If M contains a replication quorum,
+//!    something above u may be chosen without anyone having told: wait. Otherwise nothing above u can be chosen, now or
+//!    later, because every other member has promised. Propose u's batch: a batch chosen in u or below is the same by
+//!    induction over the views between. A no-op is proposed only if no view accepted anything.
 //!
-//! Safe although answers are of different ages: a promise binds from the moment it is answered, so what an answer says of
-//! views below stays complete, and `committed` knowledge that arrives later only confirms.
+//! Safe although answers are of different ages: a promise binds from the moment it is answered, so what an answer says
+//! of views below stays complete, and `committed` knowledge that arrives later only confirms.
 
 use super::quorum::QuorumSystem;
 use crate::{
@@ -95,8 +95,8 @@ pub fn decide(k: Index, quorums: &QuorumSystem, answers: &BTreeMap<NodeId, Answe
     }
 }
 
-/// Whether something may be hidden beyond `end`, where nobody told of anything: only a loss that cannot be named, or too
-/// few answers, can hide there.
+/// Whether something may be hidden beyond `end`, where nobody told of anything: only a loss that cannot be named, or
+/// too few answers, can hide there.
 pub fn tail_is_clear(quorums: &QuorumSystem, answers: &BTreeMap<NodeId, Answer>) -> bool {
     let clear: NodeSet =
         answers.iter().filter(|(_, answer)| answer.complete && !answer.loss).map(|(node, _)| *node).collect();

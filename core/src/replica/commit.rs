@@ -3,8 +3,8 @@
 //! A replica marks index k committed iff
 //! - it hears `Chosen{v, k}` and its own accepted view at k is >= v: from v on only the chosen batch is proposed at k.
 //!   With an older acceptance, or none, it only knows that k is chosen, and fetches the batch [H2]; or
-//! - k <= the floor of a message of view v and its own accepted view at k *equals* v: in one view an index has one batch.
-//!   Otherwise it fetches k; or
+//! - k <= the floor of a message of view v and its own accepted view at k *equals* v: in one view an index has one
+//!   batch. Otherwise it fetches k; or
 //! - a peer sends it k as committed. That beats every acceptance and is never overwritten [H5].
 //!
 //! A leader's floor covers only what its own view knows committed: it is not told to anyone before the recovered range
@@ -272,8 +272,8 @@ impl Replica {
     // ---- Losses that cannot be named.
 
     /// A leader with an open window, asked in this life, has this floor. Whatever was lost before was assigned by it or
-    /// by a leader of an earlier view, whose floor at the time is within this one's recovered range; so it lies within a
-    /// window above.
+    /// by a leader of an earlier view, whose floor at the time is within this one's recovered range; so it lies within
+    /// a window above.
     fn measure_loss(&mut self, floor: Index) {
         let window = self.history.configuration_at(floor.next()).window();
         if let Some(hollow) = &mut self.hollow {

@@ -1,8 +1,8 @@
 //! Who is at the other end of a link, and the founding of the cluster.
 //!
-//! A disk is known by its nonce, not by the node id written on it: an emptied or replaced directory that bears a known id
-//! has forgotten its promises and must not vote [H12]. Every link therefore opens with `Hello`, and nothing else is heard
-//! on it until the sender's disk and life are known to be right.
+//! A disk is known by its nonce, not by the node id written on it: an emptied or replaced directory that bears a known
+//! id has forgotten its promises and must not vote [H12]. Every link therefore opens with `Hello`, and nothing else is
+//! heard on it until the sender's disk and life are known to be right.
 //!
 //! # Founding
 //! The cluster id is the hash of the first configuration and of all first members' nonces. Founding is an all-commit in
@@ -257,7 +257,8 @@ impl Replica {
             return turn.ignore(Ignored::OtherLife);
         }
         // A member of the same cluster knows this id with another disk or a later life: whoever votes under it, it must
-        // not be this node. Strangers have no say over a node that has founded; before that, their no is a wrong setting.
+        // not be this node. Strangers have no say over a node that has founded; before that, their no is a wrong
+        // setting.
         if matches!(why, LinkRefusal::Disk | LinkRefusal::Incarnation) || self.links.founding.is_none() {
             self.fence(Fault::Refused { by, why });
         } else {

@@ -1,7 +1,7 @@
 //! Signs of life, and leader reads confirmed by them.
 //!
-//! A leader read notes the leader's floor, then waits for a heartbeat round *begun after it arrived* to be acknowledged by
-//! a replication quorum, and is evaluated once. Why that is linearizable: every write acknowledged before the read
+//! A leader read notes the leader's floor, then waits for a heartbeat round *begun after it arrived* to be acknowledged
+//! by a replication quorum, and is evaluated once. Why that is linearizable: every write acknowledged before the read
 //! arrived was committed by this view or in its recovered range, so it is below the floor, unless a higher view had
 //! already completed its phase 1. It had not: its recovery quorum meets the quorum that acknowledged the round, and the
 //! member in both had promised nothing higher when it acknowledged, which was after the read arrived. Reads may share a

@@ -1,5 +1,5 @@
-//! Who leads: asking around (`Canvass`), asking for promises (`Prepare`, `Promise`), and what a higher promise elsewhere
-//! means (`Reject`).
+//! Who leads: asking around (`Canvass`), asking for promises (`Prepare`, `Promise`), and what a higher promise
+//! elsewhere means (`Reject`).
 //!
 //! # Why it is safe
 //! A view is owned by the node it names, and a node opens only views above everything it has promised; the promise of
@@ -13,8 +13,8 @@
 //! A canvass changes nothing. It goes on only if the repliers that also miss their leader contain a recovery quorum (a
 //! half-connected node cannot depose a healthy leader) and all repliers contain a replication quorum (nobody leads who
 //! could choose nothing). A leader that is told of a higher promise while a replication quorum still follows it moves
-//! itself above it, at most once per election timeout: a stale `Prepare` never deposes, and a replica stranded on a high
-//! promise is brought back [H16].
+//! itself above it, at most once per election timeout: a stale `Prepare` never deposes, and a replica stranded on a
+//! high promise is brought back [H16].
 
 use super::{
     Replica, Role,

@@ -34,8 +34,8 @@ impl Default for Encoder {
 
 impl Encoder {
     /// The chunks of one frame, valid until the next call. A message over [`Framed::FRAME_MAX`] is refused here, before
-    /// a receiver has to: peer messages are kept below it by the replica, replies by the service; a client's request may
-    /// be as large as its user likes.
+    /// a receiver has to: peer messages are kept below it by the replica, replies by the service; a client's request
+    /// may be as large as its user likes.
     pub fn encode<M: Framed>(&mut self, message: &M) -> Result<&[Bytes], FrameError> {
         self.chunks.clear();
         self.payloads.clear();

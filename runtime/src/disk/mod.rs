@@ -1,9 +1,9 @@
 //! Disk operations beside the loop.
 //!
 //! Two *lanes*, each a thread that performs one operation at a time and wakes the loop when it is done: one for rounds,
-//! one for making and removing files, because filling a segment with zeros takes hundreds of times as long as a round and
-//! acknowledgements must not wait for it. Operations on one file stay in order: while one is outstanding, the next goes
-//! to the same lane.
+//! one for making and removing files, because filling a segment with zeros takes hundreds of times as long as a round
+//! and acknowledgements must not wait for it. Operations on one file stay in order: while one is outstanding, the next
+//! goes to the same lane.
 //!
 //! A hand-over to a thread and back costs tens of microseconds, a good part of a fast disk's sync. [`Disk::in_place`]
 //! is the one place that decides when the loop performs a round itself instead.

@@ -5,8 +5,8 @@
 //!
 //! *Bounds.* Answers queue up to [`QUEUE_MAX`] (or one answer, however long): a client that asks and does not read is
 //! closed there. Above [`HIGH_WATER`] its requests are left in the system's buffers until it has read. All clients
-//! together hold at most [`HELD_MAX`]: the one that goes beyond is closed. The number of connections is limited, and more
-//! are closed as soon as they come, so that a client knows to try elsewhere.
+//! together hold at most [`HELD_MAX`]: the one that goes beyond is closed. The number of connections is limited, and
+//! more are closed as soon as they come, so that a client knows to try elsewhere.
 
 use super::{Source, stream::Stream};
 use bytes::Bytes;

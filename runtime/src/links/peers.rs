@@ -8,8 +8,9 @@
 //! may say is the core's business; here it only has to be who it should be.
 //!
 //! *Bounds.* A link's queue is bounded by [`QUEUE_MAX`]. What does not fit is dropped and counted, and the link stays:
-//! the protocol lives with loss, whereas closing would throw away what is queued in the right order and cost another round
-//! of Hellos. Reading needs no bound of its own, because each message is consumed at once and one unfinished frame is held.
+//! the protocol lives with loss, whereas closing would throw away what is queued in the right order and cost another
+//! round of Hellos. Reading needs no bound of its own, because each message is consumed at once and one unfinished
+//! frame is held.
 
 use super::{Source, stream::Stream};
 use bytes::Bytes;

@@ -81,8 +81,8 @@ pub struct Ghost {
 }
 
 impl Ghost {
-    /// The ghost of a cluster whose disks are empty. `options` are every member's; no clock runs faster than real time by
-    /// more than `rate_ppm` millionths.
+    /// The ghost of a cluster whose disks are empty. `options` are every member's; no clock runs faster than real time
+    /// by more than `rate_ppm` millionths.
     pub fn new(configuration: &Configuration, options: &Options, rate_ppm: u32) -> Self {
         let configurations = ConfigurationHistory::new(configuration.clone());
         let last = configuration.members().last().map_or(0, |node| usize::from(node.0));
@@ -437,8 +437,8 @@ impl Ghost {
         self.member(node).vouch(view, what)
     }
 
-    /// `node` relies on its own acceptance: it is durable, or another durable record of the same batch beats it, because
-    /// that batch is chosen.
+    /// `node` relies on its own acceptance: it is durable, or another durable record of the same batch beats it,
+    /// because that batch is chosen.
     fn holds(&mut self, node: NodeId, does: &str, view: View, index: Index, digest: Digest) -> Result<(), Finding> {
         self.checks.count(Oracle::Durability);
         if self.log.accepted_by(node, view, index, digest)

@@ -9,11 +9,12 @@
 //! | [`naive`] | nothing | exponential; for about twenty operations, and to check the others against |
 //!
 //! No layer is trusted with a *yes*: the order it gives is replayed by [`certify`] against the model, the outcomes and
-//! real time. A *no* names the few operations that contradict each other. *Unknown* is said when every layer that applies
-//! ran out of its budget.
+//! real time. A *no* names the few operations that contradict each other. *Unknown* is said when every layer that
+//! applies ran out of its budget.
 //!
-//! Outcomes: what is *done* took effect between begin and end. A write of *unknown* outcome takes effect at any time after
-//! its begin, or never; an unknown read is left out. What is *not done* never takes effect: any trace of it is wrong.
+//! Outcomes: what is *done* took effect between begin and end. A write of *unknown* outcome takes effect at any time
+//! after its begin, or never; an unknown read is left out. What is *not done* never takes effect: any trace of it is
+//! wrong.
 //!
 //! Deliberately absent so far: a search for large histories without revisions, which only foreign ones are.
 
@@ -125,8 +126,8 @@ pub fn judge(history: &History) -> Verdict {
     }
 }
 
-/// Judges a history with the help of the order in which the cluster executed requests, as numbers of operations. If that
-/// order does not replay, the history is judged by itself: it may still be linearizable in another one.
+/// Judges a history with the help of the order in which the cluster executed requests, as numbers of operations. If
+/// that order does not replay, the history is judged by itself: it may still be linearizable in another one.
 pub fn judge_with_witness(history: &History, executed: &[usize]) -> Verdict {
     let order = witness::order(history, executed);
     if certify(history, &order).is_ok() {

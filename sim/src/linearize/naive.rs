@@ -1,4 +1,5 @@
-//! Exhaustive search after Wing and Gong (1993): try every operation that may come next, remember where that led nowhere.
+//! Exhaustive search after Wing and Gong (1993): try every operation that may come next, remember where that led
+//! nowhere.
 //!
 //! It needs nothing but the history and is the reference that other layers are compared with. What was tried is kept as
 //! (operations taken, state), so that orders which lead to the same place are followed once (Lowe 2017).

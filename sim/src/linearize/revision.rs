@@ -1,10 +1,10 @@
 //! Order by revision: every answer carries the revision at which it took effect, so answers order themselves.
 //!
 //! A request that changed something has a revision of its own. Whatever changed nothing saw the state of its revision;
-//! such operations commute, so among them, between one change and the next, they go by their begins. All that is open is
-//! which writes of unknown outcome made the revisions nobody was answered for. A revision that some answer shows as a
-//! key's last write can only be made by a request that writes that key, and that value if it is shown. What remains is
-//! searched, depth first, with a budget.
+//! such operations commute, so among them, between one change and the next, they go by their begins. All that is open
+//! is which writes of unknown outcome made the revisions nobody was answered for. A revision that some answer shows as
+//! a key's last write can only be made by a request that writes that key, and that value if it is shown. What remains
+//! is searched, depth first, with a budget.
 //!
 //! Hence a *no* is final: revisions are part of every answer, so no other order can replay either.
 

@@ -1,5 +1,5 @@
-//! The layers against each other, on thousands of small histories: right ones, made by an object that takes each request
-//! at one moment, and the same ones falsified.
+//! The layers against each other, on thousands of small histories: right ones, made by an object that takes each
+//! request at one moment, and the same ones falsified.
 
 use super::*;
 use crate::history::{Data, Marks};

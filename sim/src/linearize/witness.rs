@@ -6,8 +6,8 @@
 use super::Replay;
 use crate::history::{History, Outcome};
 
-/// Puts operations that are done but were not `executed` where the revision they saw says. No order of its own is tried;
-/// whether the result holds is for [`super::certify`] to say.
+/// Puts operations that are done but were not `executed` where the revision they saw says. No order of its own is
+/// tried; whether the result holds is for [`super::certify`] to say.
 pub fn order(history: &History, executed: &[usize]) -> Vec<usize> {
     let operations = history.operations();
     let mut logged = vec![false; operations.len()];

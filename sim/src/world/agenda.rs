@@ -1,9 +1,9 @@
 //! What happens next: a heap of (time, class, sequence) over a slab of payloads.
 //!
-//! Taking an item is an *event*; between two events no time passes that anyone could notice, so idle time is jumped over.
-//! Cancelling is lazy: the payload leaves the slab at once, its key stays in the heap and is skipped when it surfaces.
-//! Items of one instant come out in the order of their [`Class`], then in the order they were put in, so that a run
-//! depends on nothing but what was put in and when.
+//! Taking an item is an *event*; between two events no time passes that anyone could notice, so idle time is jumped
+//! over. Cancelling is lazy: the payload leaves the slab at once, its key stays in the heap and is skipped when it
+//! surfaces. Items of one instant come out in the order of their [`Class`], then in the order they were put in, so that
+//! a run depends on nothing but what was put in and when.
 
 use ios_core::time::Time;
 use std::{cmp::Reverse, collections::BinaryHeap};

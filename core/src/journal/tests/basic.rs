@@ -1,3 +1,5 @@
+//! What is written is read back: over restarts, over segments, and by the witness that reads the bytes alone.
+
 use super::*;
 use crate::journal::{Fact, RecoveredEntry, facts};
 

@@ -1,3 +1,5 @@
+//! The store through its encoded requests: revisions, limits, atomicity, fingerprint, and no fear of any bytes.
+
 use super::*;
 use crate::{ids::Index, time::Time};
 use alloc::vec;

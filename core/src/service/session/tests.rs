@@ -1,3 +1,5 @@
+//! Exactly once: repetitions, the mark, expiry by log time, and bounds, through whole batches.
+
 use super::*;
 use crate::{
     batch::BatchBuilder,
