@@ -87,6 +87,23 @@ impl Log {
         })
     }
 
+    /// Whether `node` holds a durable acceptance of this batch in any view.
+    pub fn holds(&self, node: NodeId, index: Index, digest: Digest) -> bool {
+        self.slot(index)
+            .is_some_and(|slot| slot.proposals.iter().any(|p| p.digest == digest && p.accepted.contains(node)))
+    }
+
+    /// The highest durable acceptance of `node` in a view below `below`.
+    pub fn accepted(&self, node: NodeId, index: Index, below: View) -> Option<(View, Digest)> {
+        let mine = self.slot(index)?.proposals.iter().filter(|p| p.view < below && p.accepted.contains(node));
+        mine.map(|p| (p.view, p.digest)).max()
+    }
+
+    /// The last index that is known of.
+    pub fn last(&self) -> Index {
+        Index(self.slots.len() as u64)
+    }
+
     /// A leader gave a batch its place.
     pub fn assign(&mut self, now: Time, view: View, index: Index, digest: Digest) -> Result<(), Finding> {
         let limit = self.prefix.plus(self.window(index));

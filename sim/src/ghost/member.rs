@@ -20,8 +20,8 @@ pub struct Member {
     pub nonce: Option<DiskNonce>,
     /// The highest view it has vouched for in a message: from then on nothing lower is accepted.
     pub vouched: View,
-    /// By index: what is durable.
-    held: Vec<Held>,
+    /// By index: the batch durably recorded as committed.
+    committed: Vec<Option<Digest>>,
     /// This life.
     pub life: Life,
 }
@@ -37,15 +37,6 @@ pub struct Life {
     pub applied: Index,
     /// The last request executed: index and position.
     pub executed: (Index, u32),
-}
-
-/// What is durable at one index.
-#[derive(Clone, Copy, Debug, Default)]
-struct Held {
-    /// The acceptance of the highest view.
-    accepted: Option<(View, Digest)>,
-    /// The batch recorded as committed.
-    committed: Option<Digest>,
 }
 
 /// What a node tells about one index, after a restart or in a promise.
@@ -72,29 +63,23 @@ impl Member {
             incarnation: Incarnation::default(),
             nonce: None,
             vouched: View::ZERO,
-            held: Vec::new(),
+            committed: Vec::new(),
             life: Life::default(),
-        }
-    }
-
-    /// An acceptance became durable. The log has checked the index.
-    pub fn accept(&mut self, view: View, index: Index, digest: Digest) {
-        let held = self.held_mut(index);
-        if held.accepted.is_none_or(|(older, _)| older < view) {
-            held.accepted = Some((view, digest));
         }
     }
 
     /// A committed record became durable. The log has checked the index and the batch.
     pub fn commit(&mut self, index: Index, digest: Digest) {
-        self.held_mut(index).committed = Some(digest);
+        let place = usize::try_from(index.0 - 1).expect("the log bounds indexes");
+        if self.committed.len() <= place {
+            self.committed.resize(place + 1, None);
+        }
+        self.committed[place] = Some(digest);
     }
 
-    /// Whether it holds this batch, in whatever view.
-    pub fn has(&self, index: Index, digest: Digest) -> bool {
-        self.held(index).is_some_and(|held| {
-            held.committed == Some(digest) || held.accepted.is_some_and(|(_, accepted)| accepted == digest)
-        })
+    /// The batch it has durably recorded as committed.
+    pub fn committed(&self, index: Index) -> Option<Digest> {
+        *self.committed.get(usize::try_from(index.0.checked_sub(1)?).ok()?)?
     }
 
     /// A new life begins.
@@ -163,51 +148,20 @@ impl Member {
         self.life.executed = (index, position);
         Ok(())
     }
+}
 
-    /// Checks what a node tells of `from..to`, in ascending order, against what is durable. Everything up to `floor` is
-    /// told as a whole: it is committed. With `loss`, whatever is not told as certain counts as unknown.
-    pub fn tells(
-        &self,
-        (from, to): (Index, Index),
-        floor: Index,
-        loss: bool,
-        told: impl Iterator<Item = Told>,
-        what: &str,
-    ) -> Result<(), Finding> {
-        let mut told = told.peekable();
-        let end = to.min(Index(self.held.len() as u64 + 1));
-        let mut index = from.max(floor.next()).max(Index(1));
-        while index < end {
-            while told.next_if(|entry| entry.index < index).is_some() {}
-            let entry = told.next_if(|entry| entry.index == index);
-            let held = self.held(index).expect("below the end");
-            if !held.is_told_by(entry, loss) {
-                return Err((
-                    Oracle::Recovery,
-                    format!("{} {what} {index} as {}; durable is {held}", self.node, describe(entry)),
-                ));
-            }
-            index = index.next();
-        }
-        Ok(())
-    }
-
-    fn held(&self, index: Index) -> Option<&Held> {
-        self.held.get(usize::try_from(index.0.checked_sub(1)?).ok()?)
-    }
-
-    fn held_mut(&mut self, index: Index) -> &mut Held {
-        let place = usize::try_from(index.0 - 1).expect("the log bounds indexes");
-        if self.held.len() <= place {
-            self.held.resize_with(place + 1, Held::default);
-        }
-        &mut self.held[place]
-    }
+/// What is durable at one index.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Held {
+    /// The acceptance of the highest view that matters.
+    pub accepted: Option<(View, Digest)>,
+    /// The batch recorded as committed.
+    pub committed: Option<Digest>,
 }
 
 impl Held {
     /// Whether an answer owns up to this, or to not knowing it.
-    fn is_told_by(&self, told: Option<Told>, loss: bool) -> bool {
+    pub fn is_told_by(&self, told: Option<Told>, loss: bool) -> bool {
         if self.committed.is_none() && self.accepted.is_none() {
             return true;
         }
@@ -236,7 +190,8 @@ impl std::fmt::Display for Held {
     }
 }
 
-fn describe(told: Option<Told>) -> String {
+/// What a node tells, in words.
+pub fn describe(told: Option<Told>) -> String {
     let Some(told) = told else { return "absent".to_string() };
     let mut text = match told.accepted {
         Some((_, digest)) if told.committed => format!("committed {digest}"),

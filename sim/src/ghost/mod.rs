@@ -18,7 +18,7 @@ mod tests;
 
 use log::Log;
 pub use log::Outcome;
-use member::{FirstStamp, Member, Told};
+use member::{FirstStamp, Held, Member, Told, describe};
 
 use crate::oracle::{Checks, Oracle, Violation};
 use ios_core::{
@@ -39,6 +39,22 @@ type Finding = (Oracle, String);
 
 /// Slack for log time: clocks that never show a moment twice run ahead by a nanosecond for each extra reading.
 const STAMP_SLACK_NANOS: u64 = 1_000_000;
+
+/// Above every view.
+const EVERY_VIEW: View = View { round: u64::MAX, node: NodeId(u8::MAX) };
+
+/// What a node tells about, after a restart or in a promise.
+#[derive(Clone, Copy, Debug)]
+struct Answer {
+    /// The first index.
+    from: Index,
+    /// The first index it no longer tells about.
+    to: Index,
+    /// Only acceptances in views below this one have to be told.
+    below: View,
+    /// Whatever is not told as certain counts as unknown.
+    loss: bool,
+}
 
 /// A request that took effect.
 #[derive(Clone, Copy, Debug)]
@@ -166,8 +182,8 @@ impl Ghost {
             unknown: entry.unknown,
             certain: entry.certain,
         });
-        let all = (Index(1), Index(u64::MAX));
-        let found = self.member(node).tells(all, Index::ZERO, recovered.loss, told, "recovers");
+        let answer = Answer { from: Index(1), to: Index(u64::MAX), below: EVERY_VIEW, loss: recovered.loss };
+        let found = self.tells(node, answer, told, "recovers");
         self.judge(now, found);
         let found = self.floor(node, "recovers", recovered.floor);
         self.judge(now, found);
@@ -344,8 +360,10 @@ impl Ghost {
             unknown: entry.unknown,
             certain: entry.certain,
         });
-        let floor = promise.floor.max(promise.compacted_below);
-        self.member(node).tells((promise.from, promise.to), floor, promise.loss, told, "promises")?;
+        // What is up to its floor is told as a whole; what was accepted in its own view or above came after it.
+        let from = promise.from.max(promise.floor.max(promise.compacted_below).next());
+        let answer = Answer { from, to: promise.to, below: promise.view, loss: promise.loss };
+        self.tells(node, answer, told, "promises")?;
         for entry in &promise.entries {
             let Some((view, batch)) = &entry.accepted else { continue };
             if entry.committed {
@@ -357,13 +375,28 @@ impl Ghost {
         Ok(())
     }
 
+    /// Checks what a node tells, in ascending order, against what is durable there.
+    fn tells(&self, node: NodeId, answer: Answer, told: impl Iterator<Item = Told>, does: &str) -> Result<(), Finding> {
+        let mut told = told.peekable();
+        let end = answer.to.min(self.log.last().next());
+        for index in (answer.from.0..end.0).map(Index) {
+            while told.next_if(|entry| entry.index < index).is_some() {}
+            let entry = told.next_if(|entry| entry.index == index);
+            let accepted = self.log.accepted(node, index, answer.below);
+            let held = Held { accepted, committed: self.members[usize::from(node.0)].committed(index) };
+            if !held.is_told_by(entry, answer.loss) {
+                let told = describe(entry);
+                return Err((Oracle::Recovery, format!("{node} {does} {index} as {told}; durable is {held}")));
+            }
+        }
+        Ok(())
+    }
+
     fn accepted(&mut self, node: NodeId, view: View, index: Index, digest: Digest) -> Result<(), Finding> {
         self.checks.count(Oracle::Agreement);
         self.checks.count(Oracle::Acceptance);
         let news = self.log.accept(node, view, index, digest)?;
-        let member = self.member(node);
-        member.accept(view, index, digest);
-        let vouched = member.vouched;
+        let vouched = self.member(node).vouched;
         if news && view < vouched {
             return Err((
                 Oracle::Acceptance,
@@ -442,11 +475,16 @@ impl Ghost {
     fn holds(&mut self, node: NodeId, does: &str, view: View, index: Index, digest: Digest) -> Result<(), Finding> {
         self.checks.count(Oracle::Durability);
         if self.log.accepted_by(node, view, index, digest)
-            || self.log.chosen(index) == Some(digest) && self.member(node).has(index, digest)
+            || self.log.chosen(index) == Some(digest) && self.has(node, index, digest)
         {
             return Ok(());
         }
         Err((Oracle::Durability, format!("{node} {does} {digest} at {index} in {view}, which is not durable there")))
+    }
+
+    /// Whether `node` holds this batch durably, in whatever view.
+    fn has(&mut self, node: NodeId, index: Index, digest: Digest) -> bool {
+        self.log.holds(node, index, digest) || self.member(node).committed(index) == Some(digest)
     }
 
     /// `node` takes a batch as committed.

@@ -369,6 +369,18 @@ fn a_promise_that_keeps_an_acceptance_back_is_found() {
     }
 }
 
+/// A promise that was asked for again may leave after its view has got going.
+#[test]
+fn a_promise_need_not_tell_what_its_own_view_proposed() {
+    for (view, good) in [(view(2, N2), true), (view(2, N0), false)] {
+        let mut play = Play::led(N0, N1, 1);
+        play.elect(N2, N1, 2, Vec::new());
+        play.stores(N1, view, 1, 1);
+        play.promises(N1, View { round: 2, node: N2 }, Vec::new());
+        if good { play.fine() } else { play.found(Oracle::Acceptance, "") }
+    }
+}
+
 #[test]
 fn what_was_durable_must_be_found_again_by_a_restart() {
     let (old, new) = (view(1, N0), view(2, N0));
