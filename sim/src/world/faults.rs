@@ -94,7 +94,8 @@ impl World {
         true
     }
 
-    fn resolve(&self, target: Target, it: Option<NodeId>) -> Option<NodeId> {
+    /// The member that a target comes to now.
+    pub(super) fn resolve(&self, target: Target, it: Option<NodeId>) -> Option<NodeId> {
         match target {
             Target::Node(node) => Some(node),
             Target::It => it,

@@ -6,12 +6,12 @@
 //!
 //! Required, within the scenario's bound on simulated time and within [`World::events_max`] events: every operation
 //! begun before has ended; every client gets a fresh write and a fresh read *done*; all core nodes have executed all
-//! that any of them has.
+//! that any of them has, unless the leader is none of them: it may be cut off from some of the core for ever.
 
 use super::{Phase, World, agenda::Class, customer::Origin, item::Item};
 use crate::{
     oracle::Oracle,
-    scenario::{Liveness, Operation, Verb},
+    scenario::{Liveness, Operation, Target, Verb},
 };
 use ios_core::{
     ids::{Index, NodeId},
@@ -115,7 +115,8 @@ impl World {
     fn has_caught_up(&self) -> bool {
         let mut applied = self.core_applied();
         let first = applied.next();
-        applied.all(|index| Some(index) == first)
+        let leader = self.resolve(Target::Leader, None);
+        leader.is_some_and(|leader| !self.atlas.core().contains(leader)) || applied.all(|index| Some(index) == first)
     }
 
     fn core_applied(&self) -> impl Iterator<Item = Index> {
