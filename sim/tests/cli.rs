@@ -1,0 +1,106 @@
+//! The command line as scripts see it: exit codes, the JSON object, saved and replayed files.
+
+use std::{
+    path::Path,
+    process::{Command, Output},
+};
+
+fn sim(folder: &Path, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_sim")).current_dir(folder).args(args).output().expect("the simulator starts")
+}
+
+fn check(folder: &Path, args: &[&str], code: i32, said: &str) -> String {
+    let output = sim(folder, args);
+    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(code), "{args:?}:\n{text}");
+    assert!(text.contains(said), "{args:?} does not say {said:?}:\n{text}");
+    text
+}
+
+#[test]
+fn unusable_input_is_refused_with_exit_2() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    check(folder, &[], 2, "--seed N");
+    check(folder, &["--seed", "x"], 2, "not a seed");
+    check(folder, &["--seeds", "5..5"], 2, "no seed in 5..5");
+    check(folder, &["--seeds", "0..9", "--shard", "2/2"], 2, "no shard 2 of 2");
+    check(folder, &["--seeds", "0..9", "--profile", "wild"], 2, "swarm, calm, perf");
+    check(folder, &["--seeds", "0..9", "--for", "10"], 2, "90s, 10m or 2h");
+    check(folder, &["--seed", "1", "--jobs", "2"], 2, "--seeds");
+    check(folder, &["replay", "absent.ios"], 2, "cannot read absent.ios");
+    std::fs::write(folder.join("bad.ios"), "ios-scenario 1\nclutser nodes=3\n").unwrap();
+    check(
+        folder,
+        &["replay", "bad.ios"],
+        2,
+        "bad.ios: line 2: unknown directive \"clutser\"; did you mean \"cluster\"?",
+    );
+    std::fs::write(folder.join("bad.json"), "{}").unwrap();
+    check(folder, &["merge", "bad.json"], 2, "bad.json is no report of a sweep");
+}
+
+#[test]
+fn one_run_prints_the_same_report_every_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = check(folder.path(), &["--seed", "42", "--profile", "calm"], 0, "verdict ok");
+    assert_eq!(first, check(folder.path(), &["--seed", "0x2a", "--profile", "calm"], 0, "checks"));
+    for part in ["happened", "view_changes", "answered", "digest"] {
+        assert!(first.contains(part), "{part} is missing:\n{first}");
+    }
+}
+
+#[test]
+fn shards_and_threads_give_one_digest() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let report = |args: &[&str]| {
+        let output = sim(folder, args);
+        assert_eq!(output.status.code(), Some(0), "{args:?}: {}", String::from_utf8_lossy(&output.stdout));
+        let value: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one JSON object");
+        (output.stdout, value)
+    };
+    let (_, whole) = report(&["--seeds", "0..12", "--profile", "calm", "--json", "--jobs", "1"]);
+    let (_, parallel) = report(&["--seeds", "0..12", "--profile", "calm", "--json", "--jobs", "3"]);
+    assert_eq!(whole["digest"], parallel["digest"]);
+    assert_eq!(whole["clusters"], 12);
+    for index in ["0", "1"] {
+        let (json, _) = report(&["--seeds", "0..12", "--profile", "calm", "--json", "--shard", &format!("{index}/2")]);
+        std::fs::write(folder.join(format!("{index}.json")), json).unwrap();
+    }
+    let (_, merged) = report(&["merge", "1.json", "0.json"]);
+    for key in ["digest", "clusters", "events", "operations", "counters", "seeds", "shard"] {
+        assert_eq!(merged[key], whole[key], "{key}");
+    }
+}
+
+#[test]
+fn a_replay_judges_the_expectation_and_that_every_line_acted() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let write = |name: &str, lines: &str| {
+        std::fs::write(folder.join(name), format!("ios-scenario 1\n{lines}\n")).unwrap();
+    };
+    write("good.ios", "at 500ms c0 put k v\nafter c0.1 c1 get k");
+    check(folder, &["replay", "good.ios"], 0, "as expected, ok");
+    check(folder, &["--seed", "9", "--scenario", "good.ios"], 0, "verdict ok");
+    write("idle.ios", "when any leads nth=1000 heal");
+    check(folder, &["replay", "good.ios", "idle.ios"], 1, "never happened: when any leads nth=1000 heal");
+    check(folder, &["replay", "idle.ios", "--seed", "3"], 0, "as expected");
+    write("wrong.ios", "expect violation agreement\nat 500ms c0 put k v");
+    check(folder, &["replay", "wrong.ios"], 1, "expected violation agreement, but nothing was violated");
+}
+
+#[test]
+fn time_used_up_is_exit_3() {
+    let folder = tempfile::tempdir().unwrap();
+    check(folder.path(), &["--seeds", "0..1000000", "--for", "0s"], 3, "0 clusters");
+}
+
+#[test]
+fn lists_name_oracles_faults_and_counters() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = check(folder.path(), &["list"], 0, "linearizability");
+    assert!(text.contains("crashes_power") && text.contains("view_changes"), "{text}");
+    check(folder.path(), &["show", "7"], 0, "ios-scenario 1");
+}
