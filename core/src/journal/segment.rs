@@ -4,8 +4,8 @@
 //! header   the same header again   id table: one slot a record   data area: records
 //! 4096     4096                    rounded up to 4096            the rest
 //! ```
-//! The header is written once, when the file is made, and twice, in different blocks: a flipped bit there must not cost
-//! every record behind it.
+//! The header is written once, when the file is made, and twice, in different blocks: a flipped bit there must not
+//! cost every record behind it.
 
 use super::{
     block::{self, BLOCK, Block},

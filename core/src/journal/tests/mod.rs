@@ -1,18 +1,26 @@
 //! What the journal promises, tried on a disk in memory that can crash between any two bytes.
 
 mod basic;
+mod crash;
+mod damage;
+mod knowledge;
+mod opening;
+mod rounds;
+mod table;
 
-use super::{Journal, JournalError, Record, Recovered, format};
+use super::{Journal, JournalError, Record, Recovered, format, record::footprint};
 use crate::{
     batch::{Batch, BatchBuilder, Command},
     configuration::{Configuration, ConfigurationDraft},
     ids::{DiskNonce, Index, NodeId, Sequence, SessionId, View},
     interface::{DiskAction, DiskError, DiskResult, FileId, Output, ReadDisk},
+    message::Unknown,
     options::{JournalOptions, Persistence, Seal},
     time::{Span, Time},
 };
 use alloc::{
     collections::{BTreeMap, VecDeque},
+    rc::Rc,
     vec,
     vec::Vec,
 };
@@ -21,7 +29,7 @@ use bytes::Bytes;
 /// Files in memory.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 struct Disk {
-    files: BTreeMap<FileId, Vec<u8>>,
+    files: BTreeMap<FileId, Rc<Vec<u8>>>,
     /// Ranges that answer with an error.
     latent: Vec<(FileId, u64, u64)>,
 }
@@ -57,7 +65,7 @@ impl Disk {
             DiskAction::Create { file, size, head } => {
                 let mut bytes = head.to_vec();
                 bytes.resize(*size as usize, 0);
-                self.files.insert(*file, bytes);
+                self.files.insert(*file, Rc::new(bytes));
             }
             DiskAction::Write { file, writes } => {
                 for (offset, bytes) in writes {
@@ -71,7 +79,7 @@ impl Disk {
     }
 
     fn write(&mut self, file: FileId, offset: u64, bytes: &[u8]) {
-        let content = self.files.get_mut(&file).expect("only files that exist are written");
+        let content = Rc::make_mut(self.files.get_mut(&file).expect("only files that exist are written"));
         content[offset as usize..][..bytes.len()].copy_from_slice(bytes);
     }
 }
@@ -108,12 +116,14 @@ struct Bench {
     disk: Disk,
     now: Time,
     pending: VecDeque<Output>,
+    /// Every batch that was ever handed in, and where.
+    written: Vec<(Index, Batch)>,
 }
 
 impl Bench {
     fn open(mut disk: Disk, options: &JournalOptions) -> Bench {
         let (journal, recovered) = open(&mut disk, options).unwrap_or_else(|error| panic!("{error}"));
-        Bench { journal, recovered, disk, now: Time(1), pending: VecDeque::new() }
+        Bench { journal, recovered, disk, now: Time(1), pending: VecDeque::new(), written: Vec::new() }
     }
 
     /// Opens, and lets the opening sequence run.
@@ -163,6 +173,9 @@ impl Bench {
     }
 
     fn append(&mut self, record: Record) {
+        if let Record::Accepted { index, batch, .. } | Record::Committed { index, batch } = &record {
+            self.written.push((*index, batch.clone()));
+        }
         self.journal.append(record);
     }
 
@@ -176,7 +189,7 @@ impl Bench {
 
     /// The same directory after a clean end.
     fn reopen(self, options: &JournalOptions) -> Bench {
-        Bench::running(self.disk, options)
+        Bench { written: self.written, ..Bench::running(self.disk, options) }
     }
 }
 
