@@ -225,8 +225,8 @@ impl fmt::Display for Fault {
         match self {
             Fault::Disk { file, error } => write!(
                 f,
-                "writing {file} failed: {error}. What was to be durable is in doubt, so the node stops; the cluster goes \
-                 on without it. Check the disk, then start the node again"
+                "writing {file} failed: {error}. What was to be durable is in doubt, so the node stops; the cluster \
+                 goes on without it. Check the disk, then start the node again"
             ),
             Fault::Refused { by, why } => write!(
                 f,

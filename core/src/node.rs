@@ -58,8 +58,8 @@ impl fmt::Display for OpenError {
             OpenError::Journal(error) => error.fmt(f),
             OpenError::Diverged(index) => write!(
                 f,
-                "two different batches are recorded as committed at index {index}. Keep this data directory for analysis, \
-                 and start the node under a new id on an empty one"
+                "two different batches are recorded as committed at index {index}. Keep this data directory for \
+                 analysis, and start the node under a new id on an empty one"
             ),
         }
     }

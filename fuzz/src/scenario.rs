@@ -34,7 +34,8 @@ pub fn samples() -> Vec<(&'static str, Vec<u8>)> {
             "ios-scenario 1\n# What happens when.\ncluster clients=2\nat 1ms c0 put k1 \"\\x00 \\\"\\\\\\n\"\n\
              after c0.1 c1 cas k1 a b ; get k1 ; count\nat 12ms partition n0 c0 | n1 n2 oneway for=10ms\n\
              when n1 sends Prepare crash n1 power\nbefore any sends Chosen to=n1 view=3.n0 index=7 nth=2 in=5ms \
-             crash it process for=80ms\nwhen leader receives Accepted from=n2 pause leader for=1ms\nat 90ms restart n1\n\
+             crash it process for=80ms\nwhen leader receives Accepted from=n2 pause leader for=1ms\n\
+             at 90ms restart n1\n\
              at 95ms heal\n",
         ),
     ];

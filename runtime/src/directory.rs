@@ -86,14 +86,14 @@ impl fmt::Display for DirectoryError {
             }
             Self::Blank(path) => write!(
                 f,
-                "data directory {} was never formatted; run `ios init` (or `ios serve --init`). If this node has served \
-                 before, its disk is lost: do not format a new one under the same id",
+                "data directory {} was never formatted; run `ios init` (or `ios serve --init`). If this node has \
+                 served before, its disk is lost: do not format a new one under the same id",
                 path.display()
             ),
             Self::Formatted(path) => write!(
                 f,
-                "data directory {} is formatted already; formatting it again would forget what this node promised. Start \
-                 it with `ios serve`",
+                "data directory {} is formatted already; formatting it again would forget what this node promised. \
+                 Start it with `ios serve`",
                 path.display()
             ),
             Self::Foreign { path, found } => write!(
@@ -112,8 +112,8 @@ impl fmt::Display for DirectoryError {
             }
             Self::Forgotten(path) => write!(
                 f,
-                "the node of data directory {} ran without a journal ([unsafe] forget), so what it promised is forgotten \
-                 and it must not come back; found a new cluster in new directories",
+                "the node of data directory {} ran without a journal ([unsafe] forget), so what it promised is \
+                 forgotten and it must not come back; found a new cluster in new directories",
                 path.display()
             ),
             Self::Unusable { path, doing, error } => {

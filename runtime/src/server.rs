@@ -92,13 +92,13 @@ impl fmt::Display for ServerError {
             Self::Open { data, error } => write!(f, "data directory {}: {error}", data.display()),
             Self::Listen { address, whom, error } if error.kind() == io::ErrorKind::AddrInUse => write!(
                 f,
-                "cannot listen for {whom} on {address}: the address is in use. Stop the process that has it, or give this \
-                 member another address"
+                "cannot listen for {whom} on {address}: the address is in use. Stop the process that has it, or give \
+                 this member another address"
             ),
             Self::Listen { address, whom, error } => write!(
                 f,
-                "cannot listen for {whom} on {address}: {error}. Check that the address belongs to this machine and that \
-                 the port is open to this user"
+                "cannot listen for {whom} on {address}: {error}. Check that the address belongs to this machine and \
+                 that the port is open to this user"
             ),
             Self::NoAddress(node) => write!(f, "{node} is not among the members, so it has no address to listen on"),
             Self::System { doing, error } => write!(f, "cannot {doing}: {error}"),
@@ -221,7 +221,10 @@ pub(crate) fn random() -> io::Result<u128> {
 
 fn listen(address: SocketAddr, whom: &'static str) -> Result<TcpListener, ServerError> {
     if !address.ip().is_loopback() {
-        tracing::warn!(%address, "listening for {whom} beyond this machine, unencrypted: anyone who reaches it may use it");
+        tracing::warn!(
+            %address,
+            "listening for {whom} beyond this machine, unencrypted: anyone who reaches it may use it"
+        );
     }
     TcpListener::bind(address).map_err(|error| ServerError::Listen { address, whom, error })
 }

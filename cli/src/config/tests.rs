@@ -139,19 +139,22 @@ fn unsafe_quorums_are_refused_with_a_reason() {
     check(
         &format!("[cluster]\nquorum = \"fixed:0\"\n{five}"),
         expect![
-            "ios.toml:2: quorum system fixed:0 of 5 members is unsafe: a replication quorum of no members meets no recovery quorum, for instance {} and all 5; K must be from 1 to 5"
+            "ios.toml:2: quorum system fixed:0 of 5 members is unsafe: a replication quorum of no members meets no \
+             recovery quorum, for instance {} and all 5; K must be from 1 to 5"
         ],
     );
     check(
         &format!("[cluster]\nquorum = \"fixed:-1\"\n{five}"),
         expect![
-            "ios.toml:2: quorum system fixed:-1 of 5 members is unsafe: a replication quorum of no members meets no recovery quorum, for instance {} and all 5; K must be from 1 to 5"
+            "ios.toml:2: quorum system fixed:-1 of 5 members is unsafe: a replication quorum of no members meets no \
+             recovery quorum, for instance {} and all 5; K must be from 1 to 5"
         ],
     );
     check(
         &format!("[cluster]\nquorum = \"fixed:6\"\n{five}"),
         expect![
-            "ios.toml:2: quorum system fixed:6 of 5 members is impossible: no replication quorum can have that many members, so nothing could ever be chosen; K must be from 1 to 5"
+            "ios.toml:2: quorum system fixed:6 of 5 members is impossible: no replication quorum can have that many \
+             members, so nothing could ever be chosen; K must be from 1 to 5"
         ],
     );
     check(

@@ -61,8 +61,8 @@ impl fmt::Display for QuorumError {
             QuorumError::Members(n) => write!(f, "a cluster has 1 to {MEMBERS_MAX} members, not {n}"),
             QuorumError::Size { spec: spec @ QuorumSpec::Fixed(k), members } if *k < 1 => write!(
                 f,
-                "quorum system {spec} of {members} members is unsafe: a replication quorum of no members meets no recovery \
-                 quorum, for instance {{}} and all {members}; K must be from 1 to {members}"
+                "quorum system {spec} of {members} members is unsafe: a replication quorum of no members meets no \
+                 recovery quorum, for instance {{}} and all {members}; K must be from 1 to {members}"
             ),
             QuorumError::Size { spec, members } => write!(
                 f,

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! dialler   Dialling --established--> Up --lost--> (pause, doubling) --> Dialling
-//! listener  Unidentified --first frame is the Hello of a higher member--> Up --lost--> nothing: the dialler comes again
+//! listener  Unidentified --first frame: Hello of a higher member--> Up --lost--> nothing: the dialler comes again
 //! ```
 //! Who comes again replaces the connection there was: the other end knows better that the old one is dead. What a peer
 //! may say is the core's business; here it only has to be who it should be.
@@ -159,7 +159,11 @@ impl Peers {
             }
             self.dropped += 1;
             if self.dropped.is_power_of_two() {
-                tracing::warn!(%peer, dropped = self.dropped, "the queue to a peer is full; messages to it are dropped");
+                tracing::warn!(
+                    %peer,
+                    dropped = self.dropped,
+                    "the queue to a peer is full; messages to it are dropped"
+                );
             }
         }
     }
@@ -182,7 +186,10 @@ impl Peers {
                     let waiting =
                         self.sockets.values().filter(|socket| matches!(socket.stage, Stage::Unidentified { .. }));
                     if waiting.count() >= UNIDENTIFIED_MAX {
-                        tracing::warn!(%address, "too many unidentified connections on the peer port; this one is closed");
+                        tracing::warn!(
+                            %address,
+                            "too many unidentified connections on the peer port; this one is closed"
+                        );
                         continue;
                     }
                     let stage = Stage::Unidentified { until: now + IDENTIFY_WITHIN };

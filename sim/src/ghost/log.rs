@@ -149,8 +149,8 @@ impl Log {
             Some(first) => Err((
                 Oracle::Application,
                 format!(
-                    "{node} after {index}: batch {}, log time {}, state {:016x}; elsewhere batch {}, log time {}, state \
-                     {:016x}",
+                    "{node} after {index}: batch {}, log time {}, state {:016x}; elsewhere batch {}, log time {}, \
+                     state {:016x}",
                     outcome.digest,
                     outcome.log_time,
                     outcome.state_hash,

@@ -455,8 +455,8 @@ impl Ghost {
             return Err((
                 Oracle::Once,
                 format!(
-                    "request {sequence} of {session} takes effect at {index}/{position} on {node} and at {}/{} elsewhere \
-                     or before",
+                    "request {sequence} of {session} takes effect at {index}/{position} on {node} and at {}/{} \
+                     elsewhere or before",
                     first.index, first.position
                 ),
             ));

@@ -3,13 +3,13 @@
 //! Rot is only injected where the protocol promises to survive it. The rules, each with its reason:
 //!
 //! 1. *Only what can be noticed.* A record's body may rot once its id slot is durable; then recovery finds a bad body
-//!    under a good slot and reports the index as unknown, never as empty. A slot may rot any time it is durable. Both of
-//!    one record may, unless the slot becomes zeros: a bad body without a slot is what a torn write looks like, and
+//!    under a good slot and reports the index as unknown, never as empty. A slot may rot any time it is durable. Both
+//!    of one record may, unless the slot becomes zeros: a bad body without a slot is what a torn write looks like, and
 //!    nobody can tell an acknowledged record from it.
-//! 2. *A clean recovery quorum.* The nodes of the core whose records never rotted, or were found whole again at a start,
-//!    contain a Q1. Every Q2 meets that Q1, so each chosen batch keeps at least one intact copy on a node that the
-//!    liveness phase starts; everything else can be repaired from there. Damaged nodes answer *unknown* until then, so
-//!    safety does not even depend on this rule.
+//! 2. *A clean recovery quorum.* The nodes of the core whose records never rotted, or were found whole again at a
+//!    start, contain a Q1. Every Q2 meets that Q1, so each chosen batch keeps at least one intact copy on a node that
+//!    the liveness phase starts; everything else can be repaired from there. Damaged nodes answer *unknown* until then,
+//!    so safety does not even depend on this rule.
 //! 3. *One identity slot at a time*, until it is written again. Of six slots, three are written at once; the others are
 //!    equal, so two equal ones remain whatever a crash does to the write.
 //!

@@ -1,9 +1,9 @@
-//! The loop around a client, on both sides of its connections: where requests arrive, answers leave, connections are made
-//! and break, and the history of operations is written.
+//! The loop around a client, on both sides of its connections: where requests arrive, answers leave, connections are
+//! made and break, and the history of operations is written.
 //!
 //! A connection is a stream to one life of one member. What was sent on it before the client hung up still arrives, and
-//! before the news that it hung up; what a member answered to a connection that the client gave up is thrown away. A dead
-//! process resets its connections, a machine without power says nothing until it runs again.
+//! before the news that it hung up; what a member answered to a connection that the client gave up is thrown away. A
+//! dead process resets its connections, a machine without power says nothing until it runs again.
 
 use super::{
     World,

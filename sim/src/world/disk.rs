@@ -8,10 +8,10 @@
 //!    power loss    every unsynced write is lost, kept or torn by itself, in whatever order it was made
 //! ```
 //!
-//! A file holds its durable bytes and, apart from them, the unsynced writes in order; a reader sees the former under the
-//! latter. So nothing is copied at a crash, and a life that trusts what it read can be caught by a later power loss.
-//! Directory entries are durable on their own: a file whose creation was never completed may vanish, one whose removal
-//! was never completed may come back. The end of any creation or removal syncs the directory it happened in.
+//! A file holds its durable bytes and, apart from them, the unsynced writes in order; a reader sees the former under
+//! the latter. So nothing is copied at a crash, and a life that trusts what it read can be caught by a later power
+//! loss. Directory entries are durable on their own: a file whose creation was never completed may vanish, one whose
+//! removal was never completed may come back. The end of any creation or removal syncs the directory it happened in.
 //!
 //! Bytes beyond the last one ever written are zeros and not stored: files are created full of zeros.
 //!
@@ -142,8 +142,8 @@ impl SimDisk {
         self.operations + 1
     }
 
-    /// Takes an operation in, which is to take that long once it runs. Returns whether it runs at once; otherwise it waits
-    /// for another one on the same file.
+    /// Takes an operation in, which is to take that long once it runs. Returns whether it runs at once; otherwise it
+    /// waits for another one on the same file.
     pub fn submit(&mut self, op: OpId, life: u32, action: DiskAction, takes: Span) -> bool {
         self.operations += 1;
         let runs = !self.flights.iter().any(|flight| flight.action.file() == action.file());
@@ -170,7 +170,8 @@ impl SimDisk {
         (flight.action, next)
     }
 
-    /// The process dies. Of each running operation, `progress` says how many writes were made; waiting ones are forgotten.
+    /// The process dies. Of each running operation, `progress` says how many writes were made; waiting ones are
+    /// forgotten.
     pub fn crash_process(&mut self, mut progress: impl FnMut(Doubt, usize) -> usize) {
         let flights = std::mem::take(&mut self.flights);
         for (place, flight) in flights.iter().enumerate() {
@@ -187,8 +188,8 @@ impl SimDisk {
         }
     }
 
-    /// The power goes: running operations are taken as fully written and unsynced, then every unsynced write and directory
-    /// entry meets its fate.
+    /// The power goes: running operations are taken as fully written and unsynced, then every unsynced write and
+    /// directory entry meets its fate.
     pub fn crash_power(&mut self, mut fate: impl FnMut(Doubt) -> Fate) -> Aftermath {
         self.crash_process(|_, steps| steps);
         let mut aftermath = Aftermath::default();

@@ -20,7 +20,8 @@ use ios_core::{
 
 /// Operations that each client wants done after the core has healed: a write and a read.
 const FRESH: u8 = 2;
-/// A storm of messages is no progress: so many events, and so many more for each simulated second, are enough for any run.
+/// A storm of messages is no progress: so many events, and so many more for each simulated second, are enough for any
+/// run.
 const EVENTS_BASE: u64 = 2_000_000;
 const EVENTS_PER_SECOND: u64 = 1_000_000;
 /// How long a client waits before it asks again for what was not done.

@@ -1,13 +1,13 @@
 //! The simulated network: when, how often and whether a message arrives.
 //!
 //! It moves no message itself; it says at which instants one is to be delivered. Every decision is keyed by what the
-//! message is about (link, kind, view, index, and how many like it went before), so that leaving out one message changes
-//! nothing for the others. Messages of one link arrive in the order sent, like on a stream, except those that chance
-//! delays out of turn or repeats. A message that was sent arrives even if its sender has died since, and at whatever life
-//! of the receiver is there.
+//! message is about (link, kind, view, index, and how many like it went before), so that leaving out one message
+//! changes nothing for the others. Messages of one link arrive in the order sent, like on a stream, except those that
+//! chance delays out of turn or repeats. A message that was sent arrives even if its sender has died since, and at
+//! whatever life of the receiver is there.
 //!
-//! A client's connection is a stream, which neither repeats nor reorders anything: there, what would overtake or come late
-//! holds up everything behind it instead, nothing is duplicated, and what is lost is lost.
+//! A client's connection is a stream, which neither repeats nor reorders anything: there, what would overtake or come
+//! late holds up everything behind it instead, nothing is duplicated, and what is lost is lost.
 //!
 //! Blocks (partitions, isolations, cuts) overlap freely and end one by one; what is sent on a blocked link is lost.
 
