@@ -34,7 +34,7 @@ pub struct Arguments {
 /// What applies to every command.
 #[derive(Args, Clone, Debug)]
 pub struct Global {
-    /// The cluster's configuration file; without it, one node on this machine on the default ports
+    /// The cluster's configuration file; without it, what listens on this machine on the default ports
     #[arg(long, global = true, value_name = "FILE", env = "IOS_CONFIG")]
     pub config: Option<PathBuf>,
     /// Where clients connect, instead of what the configuration says

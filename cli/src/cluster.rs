@@ -2,7 +2,7 @@
 
 use crate::{
     arguments::Global,
-    config::{CLIENT_PORT, ClusterFile, ConfigError},
+    config::{CLIENT_PORT, ClusterFile, ConfigError, PEER_PORT},
     exit::{Exit, Failure},
 };
 use bytes::Bytes;
@@ -13,8 +13,13 @@ use ios_core::{
     time::Span,
 };
 use runtime::client::BlockingClient;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::{
+    net::{Ipv4Addr, SocketAddr, TcpStream, ToSocketAddrs},
+    time::Duration,
+};
 
+/// A port of this machine answers or refuses at once.
+const PROBE_WITHIN: Duration = Duration::from_millis(100);
 /// How long a client takes leave: it only tells the cluster to forget its session sooner.
 const LEAVE_WITHIN: Span = Span::millis(200);
 
@@ -39,9 +44,18 @@ pub fn endpoints(global: &Global) -> Result<Vec<String>, Failure> {
     }
     match &global.config {
         Some(path) => Ok(ClusterFile::load(path)?.members.into_iter().map(|member| member.client).collect()),
-        // A cluster of `ios dev` answers here too: its first member does, and names the leader.
-        None => Ok(vec![format!("127.0.0.1:{CLIENT_PORT}")]),
+        None => Ok(local_endpoints()),
     }
+}
+
+/// Whoever listens on this machine on the default ports for clients: one node, or as many as `ios dev` started.
+fn local_endpoints() -> Vec<String> {
+    let all: Vec<SocketAddr> =
+        (CLIENT_PORT..PEER_PORT).map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port))).collect();
+    let listens = |address: &&SocketAddr| TcpStream::connect_timeout(address, PROBE_WITHIN).is_ok();
+    let there: Vec<String> = all.iter().filter(listens).map(SocketAddr::to_string).collect();
+    // Nobody yet: the first member may still come while the client tries.
+    if there.is_empty() { vec![all[0].to_string()] } else { there }
 }
 
 /// The address that `host:port` stands for.

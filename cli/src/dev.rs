@@ -7,12 +7,15 @@ use crate::{
     arguments::{Dev, Global},
     exit::{Exit, Failure},
 };
+use ios_core::{ids::NodeId, time::Span};
+use runtime::client::ask_status;
 use signal_hook::{
     consts::{SIGINT, SIGTERM},
     iterator::Signals,
 };
 use std::{
     fs::{self, File},
+    net::{Ipv4Addr, SocketAddr},
     os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -26,6 +29,8 @@ use std::{
 
 /// How often members are looked after.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// How long a member may take to say whether the cluster is ready.
+const ASK_WITHIN: Span = Span::millis(200);
 /// Peers listen this far above clients, as by default elsewhere.
 const PEERS_ABOVE: u16 = crate::config::PEER_PORT - crate::config::CLIENT_PORT;
 
@@ -58,7 +63,7 @@ fn run_in(global: &Global, dev: &Dev, root: &Path) -> Result<Exit, Failure> {
     }
     announce(dev, root, &config, &members);
     let stop = watch_signals()?;
-    let exit = look_after(&mut members, &stop);
+    let exit = look_after(dev, &mut members, &stop);
     for member in &mut members {
         member.stop();
     }
@@ -179,8 +184,16 @@ fn watch_signals() -> Result<Arc<AtomicBool>, Failure> {
     Ok(stop)
 }
 
+/// Who leads, as soon as somebody does.
+fn leader(dev: &Dev) -> Option<NodeId> {
+    let ports = dev.base_port..dev.base_port + u16::from(dev.nodes);
+    let addresses = ports.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    addresses.filter_map(|address| ask_status(address, ASK_WITHIN).ok()).find_map(|status| status.leader)
+}
+
 /// Waits until the cluster is to stop, or all of it has.
-fn look_after(members: &mut [Member], stop: &AtomicBool) -> Exit {
+fn look_after(dev: &Dev, members: &mut [Member], stop: &AtomicBool) -> Exit {
+    let mut ready = false;
     // Nothing is ever sent: this only waits.
     let (_never, nothing) = channel::<()>();
     while !stop.load(Ordering::Acquire) {
@@ -188,6 +201,10 @@ fn look_after(members: &mut [Member], stop: &AtomicBool) -> Exit {
         if members.iter().all(|member| member.over) {
             eprintln!("all members have ended");
             return Exit::Error;
+        }
+        if !ready && let Some(leader) = leader(dev) {
+            ready = true;
+            println!("ready: {leader} leads");
         }
         match nothing.recv_timeout(LOOK_EVERY) {
             Err(RecvTimeoutError::Timeout) => {}
