@@ -78,10 +78,13 @@ fn a_bad_day_is_linearizable_and_nothing_acknowledged_is_lost() {
     let lost: Vec<&String> = kept.iter().filter(|key| !found.contains(key)).collect();
     assert!(lost.is_empty(), "acknowledged and gone: {lost:?}");
     let history = History::merge(parts);
-    let done = history.operations().iter().filter(|operation| matches!(operation.outcome, history::Outcome::Done { .. }));
+    let done =
+        history.operations().iter().filter(|operation| matches!(operation.outcome, history::Outcome::Done { .. }));
     let (all, done) = (history.operations().len(), done.count());
     match judge(&history) {
-        Verdict::Ok { layer, .. } => println!("{all} operations, {done} done, {} kept: linearizable by {layer}", kept.len()),
+        Verdict::Ok { layer, .. } => {
+            println!("{all} operations, {done} done, {} kept: linearizable by {layer}", kept.len())
+        }
         Verdict::Illegal(illegal) => panic!("{}", illegal.describe(&history)),
         Verdict::Unknown { why } => panic!("undecided: {why}"),
     }
@@ -160,7 +163,7 @@ impl Worker {
     /// Does one thing; whether it was answered.
     fn work(&mut self) -> bool {
         self.count += 1;
-        if self.count % 10 == 0 {
+        if self.count.is_multiple_of(10) {
             let key = format!("kept/{}/{}", self.number, self.count);
             let done = self.ask(vec![Verb::Put { key: key.as_str().into(), value: "here".into() }]);
             if done {
@@ -236,9 +239,11 @@ fn to_request(verbs: &[Verb]) -> (Access, Bytes) {
             Verb::List { prefix, limit } => Operation::List { prefix: &prefix.0, limit: *limit },
             Verb::Put { key, value } => Operation::Put { key: &key.0, value: &value.0 },
             Verb::Delete { key } => Operation::Delete { key: &key.0 },
-            Verb::Cas { key, expected, value } => {
-                Operation::CompareAndSet { key: &key.0, expected: expected.as_ref().map(|data| &data.0[..]), value: &value.0 }
-            }
+            Verb::Cas { key, expected, value } => Operation::CompareAndSet {
+                key: &key.0,
+                expected: expected.as_ref().map(|data| &data.0[..]),
+                value: &value.0,
+            },
         })
         .collect();
     let access = if operations.iter().any(Operation::writes) { Access::Write } else { Access::Read };
