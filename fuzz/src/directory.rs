@@ -106,10 +106,9 @@ impl Directory {
                 let Some(file) = self.files.get_mut(file) else { return DiskResult::Failed(DiskError::Io) };
                 for (offset, bytes) in writes {
                     let range = *offset as usize..*offset as usize + bytes.len();
-                    let Some(place) = file.bytes.get_mut(range.clone()) else {
-                        return DiskResult::Failed(DiskError::Io);
-                    };
-                    place.copy_from_slice(bytes);
+                    // As on a real disk, a write beyond the end makes the file longer.
+                    file.bytes.resize(file.bytes.len().max(range.end), 0);
+                    file.bytes[range.clone()].copy_from_slice(bytes);
                     file.unreadable.retain(|bad| bad.end <= range.start || range.end <= bad.start);
                 }
             }

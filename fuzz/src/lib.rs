@@ -5,6 +5,7 @@
 //! | `peer_frame` | a peer link | never panics; however the bytes are cut, the same messages and the same error; what decodes encodes to what decodes to it |
 //! | `client_frame` | a client's link, both ways | the same |
 //! | `service_request` | a client's payload, a user's line, a reply | equal stores stay equal; what passes for a read changes nothing; replies can be read |
+//! | `journal_image` | a data directory | refused with a reason, or opened; what was recovered once is recovered again, what is then recorded is there |
 //! | `scenario_text` | a scenario file | refused with a line and a reason, or printing is the inverse of parsing |
 //!
 //! A body panics when a promise is broken and returns otherwise. The same bodies run under `cargo fuzz`
@@ -13,8 +14,10 @@
 
 pub mod frame;
 pub mod service;
+pub mod journal;
 pub mod scenario;
 pub mod directory;
+pub mod member;
 pub mod mutation;
 
 /// A door to the system, with valid examples of what comes through it.
@@ -24,14 +27,17 @@ pub struct Target {
     pub name: &'static str,
     /// What must not panic.
     pub body: fn(&[u8]),
+    /// How many inputs `tests/replay.rs` draws: about a second's worth.
+    pub drawn: u32,
     /// Valid inputs by name: the seeds of the corpus. The same on every call.
     pub samples: fn() -> Vec<(&'static str, Vec<u8>)>,
 }
 
 /// All doors.
-pub const TARGETS: [Target; 4] = [
-    Target { name: "peer_frame", body: frame::peer_frame, samples: frame::peer_samples },
-    Target { name: "client_frame", body: frame::client_frame, samples: frame::client_samples },
-    Target { name: "service_request", body: service::service_request, samples: service::samples },
-    Target { name: "scenario_text", body: scenario::scenario_text, samples: scenario::samples },
+pub const TARGETS: [Target; 5] = [
+    Target { name: "peer_frame", body: frame::peer_frame, drawn: 20_000, samples: frame::peer_samples },
+    Target { name: "client_frame", body: frame::client_frame, drawn: 20_000, samples: frame::client_samples },
+    Target { name: "service_request", body: service::service_request, drawn: 20_000, samples: service::samples },
+    Target { name: "journal_image", body: journal::journal_image, drawn: 3_000, samples: journal::samples },
+    Target { name: "scenario_text", body: scenario::scenario_text, drawn: 20_000, samples: scenario::samples },
 ];

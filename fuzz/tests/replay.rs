@@ -3,8 +3,6 @@
 use fuzz::{TARGETS, Target, mutation::Mutator};
 use std::{fs, panic, path::Path};
 
-/// Inputs drawn per target.
-const DRAWN: u64 = 20_000;
 const SEED: u64 = 0x105;
 
 fn target(name: &str) -> Target {
@@ -33,7 +31,7 @@ fn replay(name: &str) {
         run(target, name, bytes);
     }
     let mut mutator = Mutator::new(SEED, corpus.into_iter().map(|(_, bytes)| bytes).collect());
-    for number in 0..DRAWN {
+    for number in 0..target.drawn {
         run(target, &format!("drawn input {number}"), &mutator.input());
     }
 }
@@ -58,6 +56,11 @@ fn client_frame() {
 #[test]
 fn service_request() {
     replay("service_request");
+}
+
+#[test]
+fn journal_image() {
+    replay("journal_image");
 }
 
 #[test]
