@@ -23,7 +23,7 @@ pub fn journal_image(bytes: &[u8]) {
     for (_, bytes) in repaired.contents() {
         repair_checksums(bytes);
     }
-    let seal = if bytes.len() % 2 == 0 { Seal::Lazy } else { Seal::Eager };
+    let seal = if bytes.len().is_multiple_of(2) { Seal::Lazy } else { Seal::Eager };
     if repaired != found {
         check(repaired, seal);
     }
