@@ -125,9 +125,20 @@ fn swarm(draw: &mut Draw, seed: u64) -> Scenario {
     if kinds.clocks {
         scenario.clocks = clocks(draw, scenario.cluster.nodes);
     }
+    be_patient(&mut scenario);
     plan(draw, &kinds, &mut scenario);
     scenario.liveness = liveness(draw, &scenario.cluster);
     scenario
+}
+
+/// A client that gives every try up before an answer can reach it gets nothing done even when all is well: a try lasts at
+/// least twice as long as a request there, a round with a few syncs, and the answer back may take.
+fn be_patient(scenario: &mut Scenario) {
+    let Scenario { network, client_network, disk, cluster, .. } = scenario;
+    let once = (client_network.delay.1.0 + network.delay.1.0) * 2 + disk.latency.1.0 * 6;
+    let batch = cluster.options.batch_interval.0;
+    cluster.client_retry = cluster.client_retry.max(Span((once + batch) * 2));
+    cluster.client_deadline = cluster.client_deadline.max(cluster.client_retry);
 }
 
 fn cluster(draw: &mut Draw) -> Cluster {
