@@ -449,7 +449,7 @@ impl World {
 
     /// Whether faults no longer reach this node.
     pub(super) fn is_healed(&self, id: NodeId) -> bool {
-        matches!(self.phase, super::Phase::Liveness(_)) && self.atlas.core().contains(id)
+        self.healed.contains(id)
     }
 }
 

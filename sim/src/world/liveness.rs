@@ -1,8 +1,10 @@
 //! The second phase: a core of nodes heals for good, the rest stays broken for ever, and everything has to end.
 //!
-//! Healed means: the core's nodes run, links among them and with every client carry everything in order, their disks
-//! answer in the usual time. Nothing is asked of the others, but they are not silenced either: what they send, late or
-//! along half-cut links, must not keep the core from its work.
+//! Healed means: the core's nodes run, links among them carry everything in order, their disks answer in the usual time.
+//! Nothing is asked of the others, but they are not silenced either: what they send, late or along half-cut links, must
+//! not keep the core from its work. Two things heal beyond the core. Links with clients do, for all members: one of the
+//! others may lead, and whom a client cannot reach it cannot ask. And everyone does if the founding of the cluster was
+//! interrupted: it takes all first members, so nothing can be asked of fewer.
 //!
 //! Required, within the scenario's bound on simulated time and within [`World::events_max`] events: every operation
 //! begun before has ended; every client gets a fresh write and a fresh read *done*; all core nodes have executed all
@@ -14,7 +16,7 @@ use crate::{
     scenario::{Liveness, Operation, Target, Verb},
 };
 use ios_core::{
-    ids::{Index, NodeId},
+    ids::{Index, NodeId, NodeSet, View},
     time::{Span, Time},
 };
 
@@ -47,13 +49,32 @@ impl World {
     }
 
     fn heal(&mut self) {
-        let core = self.atlas.core();
-        if self.tell.is_some() {
-            self.tell(|| format!("the core {core} heals for good"));
-        }
         self.plan.clear();
-        self.network.heal_for_ever(|end| core.contains(NodeId(end)));
-        for id in core.iter() {
+        self.heal_nodes(self.atlas.core());
+        if !self.is_founded() {
+            self.heal_nodes(self.processes.iter().map(|process| process.id).collect());
+        }
+        for name in 0..self.scenario.cluster.clients {
+            self.resume_client(name);
+            self.customers[usize::from(name)].fresh = FRESH;
+            self.begin_fresh(name);
+        }
+    }
+
+    /// Whether the founding of the cluster is over, as far as the core can prove: only then does anyone promise.
+    fn is_founded(&self) -> bool {
+        let core = self.atlas.core();
+        let mut nodes = core.iter().filter_map(|id| self.processes[usize::from(id.0)].node.as_ref());
+        nodes.any(|node| node.status().view > View::ZERO)
+    }
+
+    fn heal_nodes(&mut self, nodes: NodeSet) {
+        if self.tell.is_some() {
+            self.tell(|| format!("{nodes} heal for good"));
+        }
+        self.healed = nodes;
+        self.network.heal_for_ever(nodes);
+        for id in nodes.iter() {
             let process = &mut self.processes[usize::from(id.0)];
             process.slow_disk = Span::ZERO;
             process.failing = None;
@@ -64,21 +85,16 @@ impl World {
             }
         }
         // Links whose news was lost to a partition come up like all others.
-        for id in core.iter() {
+        for id in nodes.iter() {
             self.mend_links(id);
-        }
-        for name in 0..self.scenario.cluster.clients {
-            self.resume_client(name);
-            self.customers[usize::from(name)].fresh = FRESH;
-            self.begin_fresh(name);
         }
     }
 
-    /// Brings up what links of a core node to others of the core are still down.
+    /// Brings up what links of a healed node to others are still down.
     fn mend_links(&mut self, id: NodeId) {
         let now = self.now();
         let life = self.processes[usize::from(id.0)].life;
-        for peer in self.atlas.core().without(id).iter() {
+        for peer in self.healed.without(id).iter() {
             let other = self.processes[usize::from(peer.0)].life;
             let at = now + self.network.notice(peer.0, id.0, u64::from(life) << 1);
             self.agenda.put(at, Class::Ready, Item::Link { node: (id, life), peer: (peer, other), up: true });

@@ -52,7 +52,7 @@ use ios_core::{
     Config,
     client::ClientOutput,
     configuration::Configuration,
-    ids::{DiskNonce, NodeId},
+    ids::{DiskNonce, NodeId, NodeSet},
     interface::Output,
     journal,
     time::Time,
@@ -86,6 +86,8 @@ pub struct World {
     scenario: Scenario,
     choose: Chooser,
     phase: Phase,
+    /// Nodes that faults no longer reach.
+    healed: NodeSet,
     agenda: Agenda<Item>,
     network: Network,
     plan: Plan,
@@ -145,6 +147,7 @@ impl World {
         self.scenario = scenario.clone();
         self.choose = Chooser::new(scenario.seed);
         self.phase = Phase::Safety;
+        self.healed = NodeSet::EMPTY;
         self.agenda.clear();
         self.network.reset(scenario);
         self.plan.reset(&scenario.plan);

@@ -17,7 +17,7 @@ use crate::{
     scenario::{Action, End, Links, MessageFate, MessageKind, Override, Scenario, event::Subject},
 };
 use ios_core::{
-    ids::{Index, NodeId, View},
+    ids::{Index, NodeId, NodeSet, View},
     time::{Span, Time},
 };
 
@@ -267,18 +267,17 @@ impl Network {
         self.slow[usize::from(node.0)] = by;
     }
 
-    /// From now on the links among `nodes` and between them and all clients work without fault.
-    pub fn heal_for_ever(&mut self, nodes: impl Fn(u8) -> bool) {
+    /// From now on the links among `nodes` and those of all clients work without fault.
+    pub fn heal_for_ever(&mut self, nodes: NodeSet) {
         for from in 0..self.ends {
             for to in 0..self.ends {
-                let member = |end: u8| end < self.nodes;
-                let sound = |end: u8| !member(end) || nodes(end);
+                let client = from >= self.nodes || to >= self.nodes;
                 let place = self.place(from, to);
-                self.links[place].healed = sound(from) && sound(to);
+                self.links[place].healed = client || nodes.contains(NodeId(from)) && nodes.contains(NodeId(to));
             }
         }
-        for node in (0..self.nodes).filter(|node| nodes(*node)) {
-            self.slow[usize::from(node)] = Span::ZERO;
+        for node in nodes.iter() {
+            self.slow[usize::from(node.0)] = Span::ZERO;
         }
         self.rules.clear();
     }
@@ -465,7 +464,7 @@ mod tests {
         assert_eq!((network.is_blocked(0, 1), network.is_blocked(0, 2)), (false, true));
         assert!(network.is_blocked(3, 2), "the client as well");
         assert!(send(&mut network, 0, (0, 2), 1).is_empty());
-        network.heal_for_ever(|node| node != 1);
+        network.heal_for_ever([NodeId(0), NodeId(2)].into_iter().collect());
         assert!(!network.is_blocked(0, 2));
         network.unblock(second);
         assert_eq!(send(&mut network, 0, (0, 1), 1).len(), 1);
