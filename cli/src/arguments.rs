@@ -200,10 +200,12 @@ pub struct Measure {
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub data: PathBuf,
     /// How many
-    #[arg(long, value_name = "N", default_value_t = 2000, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    #[arg(long, value_name = "N", default_value_t = 2000)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     pub count: u64,
     /// Bytes each
-    #[arg(long, value_name = "BYTES", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(long, value_name = "BYTES", default_value_t = 64)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub size: u32,
 }
 

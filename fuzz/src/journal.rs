@@ -124,9 +124,9 @@ fn settle(journal: &mut Journal, directory: &mut Directory) {
 /// Far more than opening a full directory takes.
 const OPERATIONS_MAX: usize = 1000;
 
-/// A whole node on the directory: alone in its cluster, so that it goes on to lead and to execute what it found. Numbers
-/// that no node would have written under a checksum are believed, so those are kept away: a log that reaches to the
-/// largest index needs the memory for it.
+/// A whole node on the directory: alone in its cluster, so that it goes on to lead and to execute what it found.
+/// Numbers that no node would have written under a checksum are believed, so those are kept away: a log that reaches to
+/// the largest index needs the memory for it.
 fn check_node(directory: Directory, seal: Seal) {
     match open(&mut directory.clone(), seal) {
         Ok((_, recovered)) if !is_plausible(&recovered) => return,
