@@ -5,6 +5,7 @@ use crate::{
     cluster::Connection,
     config::{ClusterFile, Member},
     exit::{Exit, Failure},
+    say::{data, line, talk},
     serve::start,
 };
 use bytes::Bytes;
@@ -42,7 +43,7 @@ pub fn disk(global: &Global, measure: &Measure) -> Result<Exit, Failure> {
     for _ in 0..measure.count {
         probe.once()?;
     }
-    report(global, &[("write+fdatasync", &probe.times)]);
+    report(global, &[("write+fdatasync", &probe.times)])?;
     Ok(Exit::Ok)
 }
 
@@ -79,7 +80,7 @@ pub fn put(global: &Global, bench: &BenchPut) -> Result<Exit, Failure> {
         server.stopper().stop();
         server.join().map_err(|_| Failure::new(Exit::Invariant, "a member panicked"))?;
     }
-    report(&global, &[("put", &puts), ("write+fdatasync", &probe.times)]);
+    report(&global, &[("put", &puts), ("write+fdatasync", &probe.times)])?;
     Ok(Exit::Ok)
 }
 
@@ -100,7 +101,7 @@ impl Room {
 impl Drop for Room {
     fn drop(&mut self) {
         if let Err(error) = fs::remove_dir_all(&self.path) {
-            eprintln!("ios: {} is not removed: {error}", self.path.display());
+            talk(format_args!("ios: {} is not removed: {error}", self.path.display()));
         }
     }
 }
@@ -167,9 +168,9 @@ fn free_addresses(count: usize) -> Result<Vec<String>, Failure> {
 fn start_all(file: &ClusterFile, root: &Path) -> Result<Vec<Server>, Failure> {
     let mut servers = Vec::new();
     for member in &file.members {
-        let data = root.join(format!("n{}", member.id.0));
-        server::format(&data, member.id, &file.configuration).map_err(Failure::server)?;
-        servers.push(start(file, member.id, data)?);
+        let directory = root.join(format!("n{}", member.id.0));
+        server::format(&directory, member.id, &file.configuration).map_err(Failure::server)?;
+        servers.push(start(file, member.id, directory)?);
     }
     Ok(servers)
 }
@@ -180,7 +181,7 @@ fn histogram() -> Histogram<u64> {
 
 const QUANTILES: [(&str, f64); 5] = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p999", 0.999), ("max", 1.0)];
 
-fn report(global: &Global, rows: &[(&str, &Histogram<u64>)]) {
+fn report(global: &Global, rows: &[(&str, &Histogram<u64>)]) -> Result<(), Failure> {
     if global.output == Some(Format::Json) {
         let rows = rows.iter().map(|(name, times)| {
             let mut row = json!({"name": name, "count": times.len(), "mean_ns": times.mean() as u64});
@@ -189,8 +190,7 @@ fn report(global: &Global, rows: &[(&str, &Histogram<u64>)]) {
             }
             row
         });
-        println!("{}", serde_json::Value::from_iter(rows));
-        return;
+        return line(serde_json::Value::from_iter(rows));
     }
     let mut heading = vec!["TIMES IN us", "COUNT"];
     heading.extend(QUANTILES.map(|(name, _)| name));
@@ -202,5 +202,5 @@ fn report(global: &Global, rows: &[(&str, &Histogram<u64>)]) {
             row
         })
         .collect();
-    print!("{}", crate::verbs::columns(&heading, &rows));
+    data(crate::verbs::columns(&heading, &rows).as_bytes())
 }

@@ -6,6 +6,7 @@
 use crate::{
     arguments::{Dev, Global},
     exit::{Exit, Failure},
+    say::{line, talk},
 };
 use ios_core::{ids::NodeId, time::Span};
 use runtime::client::ask_status;
@@ -49,7 +50,7 @@ pub fn run(global: &Global, dev: &Dev) -> Result<Exit, Failure> {
     fs::create_dir_all(&root).map_err(|error| Failure::system(&format!("make {}", root.display()), error))?;
     let outcome = run_in(global, dev, &root);
     if temporary && let Err(error) = fs::remove_dir_all(&root) {
-        eprintln!("ios: {} is not removed: {error}", root.display());
+        talk(format_args!("ios: {} is not removed: {error}", root.display()));
     }
     outcome
 }
@@ -61,13 +62,13 @@ fn run_in(global: &Global, dev: &Dev, root: &Path) -> Result<Exit, Failure> {
     for id in 0..dev.nodes {
         members.push(Member::start(global, id, root, &config)?);
     }
-    announce(dev, root, &config, &members);
+    announce(dev, root, &config, &members)?;
     let stop = watch_signals()?;
-    let exit = look_after(dev, &mut members, &stop);
+    let exit = look_after(dev, &mut members, &stop)?;
     for member in &mut members {
         member.stop();
     }
-    eprintln!("stopped");
+    talk("stopped");
     Ok(exit)
 }
 
@@ -137,12 +138,12 @@ impl Member {
             (None, Some(signal)) => format!("signal {signal}"),
             (None, None) => "for no reason given".to_owned(),
         };
-        eprintln!("n{} has ended ({how}); its log is {}", self.id, self.log.display());
+        talk(format_args!("n{} has ended ({how}); its log is {}", self.id, self.log.display()));
         if status.code().is_some_and(|code| code != 0)
             && let Ok(log) = fs::read_to_string(&self.log)
             && let Some(last) = log.lines().last()
         {
-            eprintln!("  {last}");
+            talk(format_args!("  {last}"));
         }
     }
 
@@ -150,23 +151,20 @@ impl Member {
         // The end of its input tells it to stop.
         drop(self.child.stdin.take());
         if let Err(error) = self.child.wait() {
-            eprintln!("ios: waiting for n{}: {error}", self.id);
+            talk(format_args!("ios: waiting for n{}: {error}", self.id));
         }
     }
 }
 
-fn announce(dev: &Dev, root: &Path, config: &Path, members: &[Member]) {
-    println!("a cluster of {} in {}; Ctrl-C stops it", dev.nodes, root.display());
-    for member in members {
-        let (client, id) = (dev.base_port + u16::from(member.id), member.id);
-        println!(
-            "  n{id}  clients 127.0.0.1:{client}  peers 127.0.0.1:{}  pid {}",
-            client + PEERS_ABOVE,
-            member.child.id()
-        );
+fn announce(dev: &Dev, root: &Path, config: &Path, members: &[Member]) -> Result<(), Failure> {
+    line(format_args!("a cluster of {} in {}; Ctrl-C stops it", dev.nodes, root.display()))?;
+    for Member { id, child, .. } in members {
+        let client = dev.base_port + u16::from(*id);
+        let (peer, pid) = (client + PEERS_ABOVE, child.id());
+        line(format_args!("  n{id}  clients 127.0.0.1:{client}  peers 127.0.0.1:{peer}  pid {pid}"))?;
     }
-    println!("talk to it:  ios --config {}", config.display());
-    println!("look at it:  ios status --config {}", config.display());
+    line(format_args!("talk to it:  ios --config {}", config.display()))?;
+    line(format_args!("look at it:  ios status --config {}", config.display()))
 }
 
 /// True once somebody wants this process to end.
@@ -192,24 +190,24 @@ fn leader(dev: &Dev) -> Option<NodeId> {
 }
 
 /// Waits until the cluster is to stop, or all of it has.
-fn look_after(dev: &Dev, members: &mut [Member], stop: &AtomicBool) -> Exit {
+fn look_after(dev: &Dev, members: &mut [Member], stop: &AtomicBool) -> Result<Exit, Failure> {
     let mut ready = false;
     // Nothing is ever sent: this only waits.
     let (_never, nothing) = channel::<()>();
     while !stop.load(Ordering::Acquire) {
         members.iter_mut().for_each(Member::look);
         if members.iter().all(|member| member.over) {
-            eprintln!("all members have ended");
-            return Exit::Error;
+            talk("all members have ended");
+            return Ok(Exit::Error);
         }
         if !ready && let Some(leader) = leader(dev) {
             ready = true;
-            println!("ready: {leader} leads");
+            line(format_args!("ready: {leader} leads"))?;
         }
         match nothing.recv_timeout(LOOK_EVERY) {
             Err(RecvTimeoutError::Timeout) => {}
             _ => unreachable!("the sender lives and is silent"),
         }
     }
-    Exit::Ok
+    Ok(Exit::Ok)
 }

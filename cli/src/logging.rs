@@ -8,7 +8,8 @@ use tracing_subscriber::EnvFilter;
 pub fn start(filter: &str) -> Result<(), Failure> {
     let filter = EnvFilter::try_new(filter)
         .map_err(|error| Failure::new(Exit::Usage, format!("--log {filter}: {error}; use a level such as debug")))?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    // A log that cannot be written must not end what it is about.
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).log_internal_errors(false);
     if io::stderr().is_terminal() {
         log.init()
     } else {

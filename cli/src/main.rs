@@ -12,6 +12,7 @@ mod bench;
 mod cluster;
 mod config;
 mod exit;
+mod say;
 mod logging;
 mod suggest;
 
@@ -26,7 +27,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(exit) => exit.into(),
         Err(failure) => {
-            eprintln!("ios: {failure}");
+            say::talk(format_args!("ios: {failure}"));
             failure.exit.into()
         }
     }
@@ -45,7 +46,7 @@ fn run(Arguments { global, command }: Arguments) -> Result<Exit, Failure> {
         Command::Bench(Bench::Disk(measure)) => bench::disk(&global, &measure),
         Command::Bench(Bench::Put(put)) => bench::put(&global, &put),
         Command::Version => {
-            println!("ios {}", env!("CARGO_PKG_VERSION"));
+            say::line(format_args!("ios {}", env!("CARGO_PKG_VERSION")))?;
             Ok(Exit::Ok)
         }
         verb => verbs::run(&global, &verb),

@@ -8,6 +8,7 @@ use crate::{
     cluster::Connection,
     config::ClusterFile,
     exit::{Exit, Failure},
+    say::{self, line},
 };
 use ios_core::service::{Application, application::UnknownApplication};
 use rustyline::{
@@ -20,7 +21,7 @@ use rustyline::{
     validate::Validator,
 };
 use std::{
-    io::{self, BufRead, IsTerminal, Write},
+    io::{self, BufRead, IsTerminal},
     path::PathBuf,
 };
 
@@ -96,15 +97,9 @@ fn describe(verb: &ios_core::service::application::Verb) -> String {
 }
 
 fn piped(talk: &mut Talk) -> Result<(), Failure> {
-    let mut stdout = io::stdout().lock();
-    for line in io::stdin().lock().lines() {
-        let line = line.map_err(|error| Failure::system("read standard input", error))?;
-        let told = writeln!(stdout, "{}", talk.answer(&line)).and_then(|()| stdout.flush());
-        match told {
-            // Whoever read the answers has had enough.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
-            told => told.map_err(|error| Failure::system("write to standard output", error))?,
-        }
+    for typed in io::stdin().lock().lines() {
+        let typed = typed.map_err(|error| Failure::system("read standard input", error))?;
+        line(talk.answer(&typed))?;
     }
     Ok(())
 }
@@ -120,15 +115,15 @@ fn on_terminal(talk: &mut Talk) -> Result<(), Failure> {
         // The first time there is none.
         let _ = editor.load_history(history);
     }
-    println!("{}", talk.greeting());
+    line(talk.greeting())?;
     loop {
         match editor.readline(PROMPT) {
-            Ok(line) => match line.trim() {
+            Ok(typed) => match typed.trim() {
                 "exit" | "quit" => break,
-                "help" => println!("{}", talk.help()),
-                _ => println!("{}", talk.answer(&line)),
+                "help" => line(talk.help())?,
+                _ => line(talk.answer(&typed))?,
             },
-            Err(ReadlineError::Interrupted) => eprintln!("(exit or Ctrl-D ends)"),
+            Err(ReadlineError::Interrupted) => say::talk("(exit or Ctrl-D ends)"),
             Err(ReadlineError::Eof) => break,
             Err(error) => return Err(failed(error)),
         }
@@ -136,7 +131,7 @@ fn on_terminal(talk: &mut Talk) -> Result<(), Failure> {
     if let Some(history) = &history
         && let Err(error) = editor.save_history(history)
     {
-        eprintln!("ios: the history is not saved to {}: {error}", history.display());
+        say::talk(format_args!("ios: the history is not saved to {}: {error}", history.display()));
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ use crate::{
     cluster::{file, resolve},
     config::ClusterFile,
     exit::{Exit, Failure},
+    say::talk,
 };
 use ios_core::ids::NodeId;
 use runtime::{
@@ -27,7 +28,7 @@ pub fn init(global: &Global, place: &Place) -> Result<Exit, Failure> {
     member(&file, place.id, global)?;
     let data = data(place);
     server::format(&data, place.id, &file.configuration).map_err(Failure::server)?;
-    eprintln!("formatted {} for member {} of {}", data.display(), place.id, file.members.len());
+    talk(format_args!("formatted {} for member {} of {}", data.display(), place.id, file.members.len()));
     Ok(Exit::Ok)
 }
 
@@ -96,7 +97,7 @@ fn panics_end_the_process() {
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
         report(info);
-        eprintln!("ios: a fault of the node's own, above; it stops. Its disk is as after a crash: start it again");
+        talk("ios: a fault of the node's own, above; it stops. Its disk is as after a crash: start it again");
         std::process::exit(Exit::Invariant as i32);
     }));
 }

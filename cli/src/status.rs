@@ -4,6 +4,7 @@ use crate::{
     arguments::{Format, Global},
     cluster::{endpoints, resolve},
     exit::{Exit, Failure},
+    say::{data, line},
     verbs::columns,
 };
 use ios_core::{message::Status, time::Span};
@@ -24,10 +25,10 @@ pub fn run(global: &Global) -> Result<Exit, Failure> {
     }
     let advice: Vec<Option<String>> = members.iter().map(|member| advise(member, &members)).collect();
     match global.output.unwrap_or(Format::Table) {
-        Format::Json => println!("{}", Value::from_iter(members.iter().zip(&advice).map(|(m, a)| to_json(m, a)))),
-        Format::Table => print!("{}", to_table(&members, &advice)),
-        Format::Simple => members.iter().zip(&advice).for_each(|(m, a)| println!("{}", to_line(m, a))),
-    }
+        Format::Json => line(Value::from_iter(members.iter().zip(&advice).map(|(m, a)| to_json(m, a)))),
+        Format::Table => data(to_table(&members, &advice).as_bytes()),
+        Format::Simple => members.iter().zip(&advice).try_for_each(|(m, a)| line(to_line(m, a))),
+    }?;
     Ok(verdict(&members, &advice))
 }
 

@@ -4,6 +4,7 @@ use crate::{
     arguments::{Command, Format, Global},
     cluster::{Answer, Connection},
     exit::{Exit, Failure},
+    say::{data, talk},
 };
 use ios_core::{
     ids::Revision,
@@ -13,10 +14,7 @@ use ios_core::{
     },
 };
 use serde_json::{Map, Value, json};
-use std::{
-    io::{self, Write},
-    os::unix::ffi::OsStrExt,
-};
+use std::os::unix::ffi::OsStrExt;
 
 /// Does what `verb` says and prints the answer.
 pub fn run(global: &Global, verb: &Command) -> Result<Exit, Failure> {
@@ -28,11 +26,9 @@ pub fn run(global: &Global, verb: &Command) -> Result<Exit, Failure> {
     connection.close();
     let answer = answer?;
     let printed = print(operation, &answer, global.output.unwrap_or(Format::Simple))?;
-    if let Err(error) = io::stdout().lock().write_all(&printed.text) {
-        return Err(Failure::system("write to standard output", error));
-    }
-    if let Some(talk) = printed.talk {
-        eprintln!("{talk}");
+    data(&printed.text)?;
+    if let Some(remark) = printed.talk {
+        talk(remark);
     }
     Ok(printed.exit)
 }

@@ -152,6 +152,25 @@ fn a_second_process_on_one_directory_and_a_port_in_use_are_refused() {
     assert_eq!(cluster.say(&["get", "still"]), "here\n");
 }
 
+/// Files may not grow beyond nothing from now on: every further write fails, as on a broken disk.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_disk_that_fails_stops_its_node_and_not_the_cluster() {
+    use rustix::process::{Resource, Rlimit, Signal, prlimit};
+    let mut cluster = Cluster::start(3, "");
+    let broken = cluster.leader();
+    assert_eq!(cluster.say(&["put", "still", "here"]), "OK\n");
+    let limit = Rlimit { current: Some(0), maximum: Some(0) };
+    prlimit(Some(cluster.pid(broken)), Resource::Fsize, limit).unwrap();
+    assert_eq!(cluster.say(&["put", "still", "there"]), "OK\n");
+    assert_eq!(cluster.wait(broken), Some(10));
+    cluster.run(broken);
+    eventually("it is back", || cluster.status(broken).is_some_and(|status| status.leader.is_some()));
+    assert_eq!(cluster.say(&["get", "still"]), "there\n");
+    cluster.signal(broken, Signal::TERM);
+    assert_eq!(cluster.wait(broken), Some(0));
+}
+
 #[test]
 fn an_emptied_directory_does_not_come_back_under_its_old_id() {
     let mut cluster = Cluster::start(3, "");

@@ -259,6 +259,24 @@ fn nobody_there_and_no_quorum_have_their_exit_code() {
 }
 
 #[test]
+fn bench_measures_a_put_next_to_a_synced_write() {
+    let root = tempfile::tempdir().unwrap();
+    let bench = |what: &[&str]| {
+        let mut command = Command::new(IOS);
+        clean(&mut command);
+        let output = command.arg("bench").args(what).args(["-o", "json", "--data"]).arg(root.path()).output().unwrap();
+        assert_success(&output);
+        let rows: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let rows = rows.as_array().unwrap().clone();
+        rows.iter().for_each(|row| assert!(row["count"] == 50 && row["p50_ns"].as_u64().unwrap() > 0, "{row}"));
+        rows.iter().map(|row| row["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(bench(&["put", "--nodes", "3", "--count", "50"]), ["put", "write+fdatasync"]);
+    assert_eq!(bench(&["disk", "--count", "50"]), ["write+fdatasync"]);
+    assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 0, "nothing is left behind");
+}
+
+#[test]
 fn dev_runs_a_cluster_and_takes_it_down_again() {
     let root = tempfile::tempdir().unwrap();
     let port = free_ports();

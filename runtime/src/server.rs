@@ -145,6 +145,7 @@ impl Server {
     /// Opens the node and starts its thread. What can go wrong beforehand is an error here; afterwards only
     /// [`Server::join`] tells.
     pub fn start<S: Service + Send + 'static>(config: ServerConfig, service: S) -> Result<Self, ServerError> {
+        raise_file_limit(config.clients_max);
         let mut directory = Directory::open(&config.data).map_err(ServerError::Directory)?;
         let own = config.peers.get(&config.node).ok_or(ServerError::NoAddress(config.node))?;
         let mut peers = Peers::new(config.node, &config.peers, listen(*own, "peers")?);
@@ -210,6 +211,23 @@ pub fn format(data: &Path, node: NodeId, configuration: &Configuration) -> Resul
         }
     }
     Ok(())
+}
+
+/// Files besides connections of clients: links, segments, whatever the process has open.
+const FILES_BESIDES: u64 = 256;
+
+/// Asks for as many open files as the connections that were promised need. If the system does not give them, accepting
+/// pauses whenever it runs out, and says so.
+fn raise_file_limit(clients_max: usize) {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    let wanted = clients_max as u64 + FILES_BESIDES;
+    if limit.current.is_some_and(|current| current < wanted) {
+        limit.current = Some(limit.maximum.map_or(wanted, |maximum| maximum.min(wanted)));
+        if let Err(error) = setrlimit(Resource::Nofile, limit) {
+            tracing::warn!(wanted, %error, "the limit of open files stays as it is");
+        }
+    }
 }
 
 /// 128 bits that nobody else has drawn.

@@ -37,6 +37,8 @@ const QUEUE_MAX: usize = 64 << 20;
 const UNIDENTIFIED_MAX: usize = 64;
 /// A connection that has not said Hello by then is closed.
 const IDENTIFY_WITHIN: Span = Span::secs(5);
+/// How long accepting rests after the system refused, usually for want of file descriptors.
+const ACCEPT_PAUSE: Span = Span::millis(100);
 /// An attempt to connect that takes longer is given up.
 const DIAL_WITHIN: Span = Span::secs(2);
 /// The first pause between attempts; it doubles up to the last one.
@@ -49,8 +51,8 @@ pub(crate) struct Peers {
     /// Everyone else, whether dialled by us or dialling us.
     others: NodeSet,
     listener: TcpListener,
-    /// Connections waiting to be accepted.
-    acceptable: bool,
+    /// Connections waiting to be accepted, from this moment on.
+    acceptable: Option<Time>,
     sockets: BTreeMap<u64, Socket>,
     next: u64,
     /// The connection that carries each peer's messages.
@@ -91,7 +93,7 @@ impl Peers {
             me,
             others,
             listener,
-            acceptable: true,
+            acceptable: Some(Time::ZERO),
             sockets: BTreeMap::new(),
             next: 0,
             up: BTreeMap::new(),
@@ -107,7 +109,7 @@ impl Peers {
 
     /// Someone waits at the listener.
     pub(crate) fn listener_ready(&mut self) {
-        self.acceptable = true;
+        self.acceptable = self.acceptable.or(Some(Time::ZERO));
     }
 
     /// Takes note of what the poll said about one connection.
@@ -124,7 +126,7 @@ impl Peers {
 
     /// Whether a turn would find something to do without the poll saying so.
     pub(crate) fn is_ready(&self) -> bool {
-        self.acceptable || self.sockets.values().any(|socket| socket.stream.is_readable())
+        self.sockets.values().any(|socket| socket.stream.is_readable())
     }
 
     /// When [`Peers::turn`] is due for the sake of time.
@@ -133,7 +135,7 @@ impl Peers {
             Stage::Dialling { until, .. } | Stage::Unidentified { until } => Some(until),
             Stage::Up { .. } => None,
         });
-        stages.chain(self.dials.values().filter_map(|dial| dial.next_at)).min()
+        stages.chain(self.dials.values().filter_map(|dial| dial.next_at)).chain(self.acceptable).min()
     }
 
     /// Accepts, dials, gives up and reads what is due; what the core must know goes to `inputs`.
@@ -180,7 +182,7 @@ impl Peers {
     }
 
     fn accept(&mut self, now: Time, registry: &Registry) {
-        while self.acceptable {
+        while self.acceptable.is_some_and(|at| at <= now) {
             match self.listener.accept() {
                 Ok((socket, address)) => {
                     let waiting =
@@ -198,11 +200,10 @@ impl Peers {
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.acceptable = None,
                 Err(error) => {
-                    self.acceptable = false;
-                    if error.kind() != io::ErrorKind::WouldBlock {
-                        tracing::warn!(%error, "accepting a peer failed");
-                    }
+                    tracing::warn!(%error, "accepting a peer failed");
+                    self.acceptable = Some(now + ACCEPT_PAUSE);
                 }
             }
         }
