@@ -7,7 +7,7 @@
 //! # Log time
 //! Each client batch carries a stamp: the log time its leader found when its recovered range was applied, plus its own
 //! monotonic time since, in steps of at most [`STAMP_STEP_MAX`]. The leader counts from what it found, not from what an
-//! earlier leader may have stamped and lost, so time is not counted twice [H13]; and a leader that slept does not
+//! earlier leader may have stamped and lost, so time is not counted twice (H13); and a leader that slept does not
 //! expire every session on waking, before clients had a chance to be heard. Log time may therefore lag real time, but
 //! outruns it only by the rate error of the clocks.
 

@@ -2,13 +2,13 @@
 //!
 //! A replica marks index k committed iff
 //! - it hears `Chosen{v, k}` and its own accepted view at k is >= v: from v on only the chosen batch is proposed at k.
-//!   With an older acceptance, or none, it only knows that k is chosen, and fetches the batch [H2]; or
+//!   With an older acceptance, or none, it only knows that k is chosen, and fetches the batch (H2); or
 //! - k <= the floor of a message of view v and its own accepted view at k *equals* v: in one view an index has one
 //!   batch. Otherwise it fetches k; or
-//! - a peer sends it k as committed. That beats every acceptance and is never overwritten [H5].
+//! - a peer sends it k as committed. That beats every acceptance and is never overwritten (H5).
 //!
 //! A leader's floor covers only what its own view knows committed: it is not told to anyone before the recovered range
-//! is through, and a leader that is given an entry above that range has been overtaken and stops leading first [H1].
+//! is through, and a leader that is given an entry above that range has been overtaken and stops leading first (H1).
 
 use super::{Replica, Role, log::Log, turn::Turn};
 use crate::{

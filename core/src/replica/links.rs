@@ -1,7 +1,7 @@
 //! Who is at the other end of a link, and the founding of the cluster.
 //!
 //! A disk is known by its nonce, not by the node id written on it: an emptied or replaced directory that bears a known
-//! id has forgotten its promises and must not vote [H12]. Every link therefore opens with `Hello`, and nothing else is
+//! id has forgotten its promises and must not vote (H12). Every link therefore opens with `Hello`, and nothing else is
 //! heard on it until the sender's disk and life are known to be right.
 //!
 //! # Founding

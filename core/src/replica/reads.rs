@@ -5,7 +5,7 @@
 //! arrived was committed by this view or in its recovered range, so it is below the floor, unless a higher view had
 //! already completed its phase 1. It had not: its recovery quorum meets the quorum that acknowledged the round, and the
 //! member in both had promised nothing higher when it acknowledged, which was after the read arrived. Reads may share a
-//! round that has not been sent, never one under way [H14]; rounds are numbered within a view and a view is led in one
+//! round that has not been sent, never one under way (H14); rounds are numbered within a view and a view is led in one
 //! life only, so an acknowledgement of an earlier life cannot be mistaken.
 
 use super::{

@@ -3,7 +3,7 @@
 //! Whatever vouches for something durable (a promise, an acceptance, a view of one's own) becomes an [`Effect`] with
 //! the journal's [`Ticket`] of that moment, and takes place once *everything* handed to the journal before it is
 //! durable. One queue in order is stricter than needed and cannot be got wrong: a promise, for one, thereby waits for
-//! every acceptance journalled before it [H4].
+//! every acceptance journalled before it (H4).
 
 use crate::{
     ids::{Digest, Index, NodeId, NodeSet, View},

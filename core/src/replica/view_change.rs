@@ -5,7 +5,7 @@
 //! A view is owned by the node it names, and a node opens only views above everything it has promised; the promise of
 //! its own view is durable before `Prepare` leaves, so no view is led twice, not even after a crash. A promise binds in
 //! memory at once (from then on lower Accepts are refused) and is answered only when it and all acceptances journalled
-//! before it are durable [H4]: an acceptance in flight is either in the answer or refused. `Prepare` is answered in
+//! before it are durable (H4): an acceptance in flight is either in the answer or refused. `Prepare` is answered in
 //! chunks that name what they cover; each is complete for views below the promised one whenever it is made, because
 //! nothing below can be accepted any more. What to propose is decided by [`super::choice`] alone.
 //!
@@ -14,7 +14,7 @@
 //! half-connected node cannot depose a healthy leader) and all repliers contain a replication quorum (nobody leads who
 //! could choose nothing). A leader that is told of a higher promise while a replication quorum still follows it moves
 //! itself above it, at most once per election timeout: a stale `Prepare` never deposes, and a replica stranded on a
-//! high promise is brought back [H16].
+//! high promise is brought back (H16).
 
 use super::{
     Replica, Role,

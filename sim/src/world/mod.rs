@@ -2,8 +2,8 @@
 //!
 //! [`World::run`] is a pure function of a [`Scenario`]. It takes one item off the agenda after the other: a delivery, a
 //! deadline, the end of a disk operation, a fault, a client's next operation. A member's node is fed through
-//! [`Node::step`] and its outputs are performed one by one; between any two of them a line of the plan may crash it,
-//! and then the rest never happens. Everything a node lets out is shown to the ghost first.
+//! [`Node::step`](ios_core::Node::step) and its outputs are performed one by one; between any two of them a line of the
+//! plan may crash it, and then the rest never happens. Everything a node lets out is shown to the ghost first.
 //!
 //! A run has two phases. In the *safety phase* the plan acts and chance does its worst. In the *liveness phase* a core
 //! of nodes heals for good while the rest stays as it was, and everything clients have begun, and a little more, has to
