@@ -68,6 +68,8 @@ impl Replica {
             self.become_follower(turn, StepDown::TimedOut);
         }
         self.put_off_election(turn);
+        // Clients must not be sent after a leader that is not there.
+        self.following = None;
         // A node whose disk does not answer could not make its view durable.
         if !self.disk_stalls(turn) {
             self.canvass(turn);
