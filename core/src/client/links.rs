@@ -12,6 +12,9 @@ use alloc::{vec, vec::Vec};
 pub(super) struct Links {
     links: Vec<Link>,
     current: EndpointId,
+    /// Where the way around the ring has come to. Redirects do not move it: two members that keep sending a client to each
+    /// other, for one of them is cut off, must not keep it from asking the rest.
+    turn: usize,
     /// Connections that broke or were not made since a node last answered.
     failures: u32,
     /// No connection is made before this.
@@ -38,7 +41,7 @@ pub(super) enum State {
 impl Links {
     pub fn new(endpoints: usize, current: EndpointId, now: Time) -> Self {
         let down = Link { state: State::Down, node: None, heard: now };
-        Self { links: vec![down; endpoints], current, failures: 0, connect_at: now }
+        Self { links: vec![down; endpoints], current, turn: current.0, failures: 0, connect_at: now }
     }
 
     pub fn current(&self) -> EndpointId {
@@ -118,9 +121,12 @@ impl Links {
     /// Goes on around the ring, to the next endpoint not identified yet if `leader` is sought there, else to the next.
     pub fn advance(&mut self, leader_sought: bool) {
         let count = self.links.len();
-        let ring = (1..count).map(|step| (self.current.0 + step) % count);
+        let current = self.current.0;
+        let mut ring =
+            (1..=count).map(|step| (self.turn + step) % count).filter(|place| *place != current || count == 1);
         let unknown = ring.clone().find(|place| leader_sought && self.links[*place].node.is_none());
-        self.current = EndpointId(unknown.unwrap_or((self.current.0 + 1) % count));
+        self.turn = unknown.or_else(|| ring.next()).expect("a ring of endpoints is not empty");
+        self.current = EndpointId(self.turn);
     }
 
     /// Endpoints other than the current one that are not down.
@@ -131,5 +137,24 @@ impl Links {
 
     pub fn all_alive(&self) -> Vec<EndpointId> {
         (0..self.links.len()).filter(|place| self.links[*place].state != State::Down).map(EndpointId).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_that_send_a_client_to_each_other_do_not_keep_it_from_the_rest() {
+        let mut links = Links::new(4, EndpointId(0), Time::ZERO);
+        (0..4).for_each(|place| links.identify(EndpointId(place), NodeId(place as u8)));
+        let mut asked = vec![];
+        for _ in 0..3 {
+            // n0 knows no leader; whoever comes next says that n0 leads.
+            links.advance(false);
+            asked.push(links.current().0);
+            links.redirect(NodeId(0));
+        }
+        assert_eq!(asked, [1, 2, 3]);
     }
 }
