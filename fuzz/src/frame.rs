@@ -60,7 +60,7 @@ fn read_all<'a, M: Framed>(parts: impl IntoIterator<Item = &'a [u8]>) -> (Vec<M>
 }
 
 /// The first frame in `bytes`, with the fixed bytes and checksums it must have and lengths cut to what is there.
-fn with_checksums<M: Framed>(bytes: &[u8]) -> Vec<u8> {
+pub fn with_checksums<M: Framed>(bytes: &[u8]) -> Vec<u8> {
     let mut frame = bytes.to_vec();
     frame.resize(frame.len().max(HEAD_LEN), 0);
     let (head, body) = frame.split_at_mut(HEAD_LEN);

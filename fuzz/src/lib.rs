@@ -4,6 +4,7 @@
 //! | --- | --- | --- |
 //! | `peer_frame` | a peer link | never panics; however the bytes are cut, the same messages and the same error; what decodes encodes to what decodes to it |
 //! | `client_frame` | a client's link, both ways | the same |
+//! | `conversation` | a running node's links | never panics on what peers and clients say; everything it answers fits a frame |
 //! | `service_request` | a client's payload, a user's line, a reply | equal stores stay equal; what passes for a read changes nothing; replies can be read |
 //! | `journal_image` | a data directory | refused with a reason, or opened; what was recovered once is recovered again, what is then recorded is there |
 //! | `scenario_text` | a scenario file | refused with a line and a reason, or printing is the inverse of parsing |
@@ -13,6 +14,7 @@
 //! `tests/replay.rs`, which goes over the committed corpora and a fixed number of [`mutation`]s of them.
 
 pub mod frame;
+pub mod conversation;
 pub mod service;
 pub mod journal;
 pub mod scenario;
@@ -34,9 +36,10 @@ pub struct Target {
 }
 
 /// All doors.
-pub const TARGETS: [Target; 5] = [
+pub const TARGETS: [Target; 6] = [
     Target { name: "peer_frame", body: frame::peer_frame, drawn: 20_000, samples: frame::peer_samples },
     Target { name: "client_frame", body: frame::client_frame, drawn: 20_000, samples: frame::client_samples },
+    Target { name: "conversation", body: conversation::conversation, drawn: 20_000, samples: conversation::samples },
     Target { name: "service_request", body: service::service_request, drawn: 20_000, samples: service::samples },
     Target { name: "journal_image", body: journal::journal_image, drawn: 3_000, samples: journal::samples },
     Target { name: "scenario_text", body: scenario::scenario_text, drawn: 20_000, samples: scenario::samples },

@@ -54,6 +54,11 @@ fn client_frame() {
 }
 
 #[test]
+fn conversation() {
+    replay("conversation");
+}
+
+#[test]
 fn service_request() {
     replay("service_request");
 }
