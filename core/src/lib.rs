@@ -80,6 +80,7 @@ pub mod options;
 pub mod ram_disk;
 pub mod replica;
 pub mod service;
+mod text;
 pub mod time;
 pub mod wire;
 
