@@ -13,7 +13,7 @@
 
 use super::{Replica, Role, turn::Turn, window::Window};
 use crate::{
-    batch::{BatchBuilder, Command, REQUEST_OVERHEAD},
+    batch::{Batch, BatchBuilder, Command, REQUEST_OVERHEAD},
     ids::{ConnectionId, Digest, Index, NodeId, View},
     interface::{Note, Output},
     message::{ClientResponse, Refusal, RequestKey},
@@ -76,6 +76,12 @@ impl Leader {
 
     pub(super) fn fill_until(&mut self, until: Option<Index>) {
         self.fill_until = self.fill_until.max(until.unwrap_or(Index::ZERO));
+    }
+
+    /// Whether a committed batch can only be the work of a later view: what was chosen before this one is within its
+    /// recovered range, and was proposed again there.
+    pub(super) fn is_overtaken_by(&self, index: Index, batch: &Batch) -> bool {
+        index > self.recovered || self.window.digest(index).is_some_and(|proposed| proposed != batch.digest())
     }
 
     /// Log time for a batch assigned now.

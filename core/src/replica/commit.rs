@@ -8,7 +8,8 @@
 //! - a peer sends it k as committed. That beats every acceptance and is never overwritten (H5).
 //!
 //! A leader's floor covers only what its own view knows committed: it is not told to anyone before the recovered range
-//! is through, and a leader that is given an entry above that range has been overtaken and stops leading first (H1).
+//! is through, and a leader that is given an entry above that range has been overtaken and stops leading first (H1). So
+//! has one that is given, within the range, another batch than it proposed there: only a later view can have chosen it.
 
 use super::{Replica, Role, log::Log, turn::Turn};
 use crate::{
@@ -247,7 +248,7 @@ impl Replica {
         }
         self.learner.fetch = None;
         if let Role::Leader(leader) = &self.role
-            && entries.iter().any(|(index, _)| *index > leader.recovered)
+            && entries.iter().any(|(index, batch)| leader.is_overtaken_by(*index, batch))
         {
             self.become_follower(turn, StepDown::Overtaken);
         }

@@ -144,7 +144,9 @@ impl Replica {
         if !repeated {
             let (was_committed, was_unknown) = (entry.committed, entry.unknown.is_some());
             if let Err(diverged) = self.log.accept(view, index, batch.clone()) {
-                return self.diverged(diverged);
+                // A peer's proposal is no commit: a later view overtook its sender, and this replica has fetched what
+                // that view committed. One's own proposal must not be at odds with one's own log.
+                return if coordinator == self.me { self.diverged(diverged) } else { turn.ignore(Ignored::OldView) };
             }
             turn.journal.append(Record::Accepted { view, index, batch });
             if was_unknown {

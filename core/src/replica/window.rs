@@ -69,6 +69,12 @@ impl Window {
         index >= self.base && index < self.next()
     }
 
+    /// The name of the batch in flight at `index`.
+    pub fn digest(&self, index: Index) -> Option<Digest> {
+        let at = usize::try_from(index.0.checked_sub(self.base.0)?).ok()?;
+        self.slots.get(at).map(|slot| slot.batch.digest())
+    }
+
     /// Assignments that are not chosen, with their indexes.
     pub fn waiting(&mut self) -> impl Iterator<Item = (Index, &mut Assignment)> {
         let base = self.base;
