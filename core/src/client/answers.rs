@@ -90,6 +90,7 @@ impl Client {
     }
 
     fn done(&mut self, turn: &mut Turn, tag: Tag, outcome: Outcome) {
+        self.links.progress();
         self.sign_of_life(tag);
         self.complete(turn, tag, outcome);
     }
@@ -187,10 +188,9 @@ impl Client {
         if self.links.current() != endpoint {
             return;
         }
-        // A node that names itself is not asked again at once: it is not who it was when its endpoint was identified.
-        let redirected = leader.is_some_and(|leader| self.links.redirect(leader)) && self.links.current() != endpoint;
+        let redirected = leader.is_some_and(|leader| self.links.redirect(leader));
         if !redirected {
-            self.links.advance(leader.is_some());
+            self.links.advance();
         }
         if self.links.current() != endpoint {
             turn.note(ClientNote::Moved { to: self.links.current(), redirected });

@@ -7,14 +7,21 @@ use crate::{
 };
 use alloc::{vec, vec::Vec};
 
+/// Redirects followed in a row, without anything done, before the next endpoint in the ring is asked instead.
+const HOPS_MAX: u32 = 2;
+
 /// All endpoints, and the one that tries go to.
+///
+/// Whoever leads is found in the end, whatever the others believe: a redirect does not move the place in the ring, and
+/// after [`HOPS_MAX`] of them the ring goes on. So between two visits to one place in it all other places are visited.
 #[derive(Clone, Debug)]
 pub(super) struct Links {
     links: Vec<Link>,
     current: EndpointId,
-    /// Where the way around the ring has come to. Redirects do not move it: two members that keep sending a client to each
-    /// other, for one of them is cut off, must not keep it from asking the rest.
-    turn: usize,
+    /// Where the walk around the ring has come to; redirects lead away from it.
+    ring: EndpointId,
+    /// Redirects followed since the ring went on or something was done.
+    hops: u32,
     /// Connections that broke or were not made since a node last answered.
     failures: u32,
     /// No connection is made before this.
@@ -41,7 +48,7 @@ pub(super) enum State {
 impl Links {
     pub fn new(endpoints: usize, current: EndpointId, now: Time) -> Self {
         let down = Link { state: State::Down, node: None, heard: now };
-        Self { links: vec![down; endpoints], current, turn: current.0, failures: 0, connect_at: now }
+        Self { links: vec![down; endpoints], current, ring: current, hops: 0, failures: 0, connect_at: now }
     }
 
     pub fn current(&self) -> EndpointId {
@@ -109,24 +116,33 @@ impl Links {
         self.connect_at = time;
     }
 
-    /// Goes to where `leader` answers, if that is known.
-    pub fn redirect(&mut self, leader: NodeId) -> bool {
-        let found = self.links.iter().position(|link| link.node == Some(leader));
-        if let Some(place) = found {
-            self.current = EndpointId(place);
-        }
-        found.is_some()
+    /// A node did what it was asked, so redirects that led there were right.
+    pub fn progress(&mut self) {
+        self.hops = 0;
     }
 
-    /// Goes on around the ring, to the next endpoint not identified yet if `leader` is sought there, else to the next.
-    pub fn advance(&mut self, leader_sought: bool) {
+    /// Goes to where `leader` answers, if that is known and elsewhere, and if redirects have not led about for too
+    /// long.
+    pub fn redirect(&mut self, leader: NodeId) -> bool {
+        let found = self.links.iter().position(|link| link.node == Some(leader)).map(EndpointId);
+        match found.filter(|found| *found != self.current && self.hops < HOPS_MAX) {
+            Some(endpoint) => {
+                self.current = endpoint;
+                self.hops += 1;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Goes on around the ring, past the current endpoint, which was just asked.
+    pub fn advance(&mut self) {
         let count = self.links.len();
-        let current = self.current.0;
-        let mut ring =
-            (1..=count).map(|step| (self.turn + step) % count).filter(|place| *place != current || count == 1);
-        let unknown = ring.clone().find(|place| leader_sought && self.links[*place].node.is_none());
-        self.turn = unknown.or_else(|| ring.next()).expect("a ring of endpoints is not empty");
-        self.current = EndpointId(self.turn);
+        let mut ring = (1..=count).map(|step| (self.ring.0 + step) % count);
+        let next = ring.find(|place| *place != self.current.0 || count == 1);
+        self.ring = EndpointId(next.expect("a ring of more than one has another place"));
+        self.current = self.ring;
+        self.hops = 0;
     }
 
     /// Endpoints other than the current one that are not down.
@@ -151,7 +167,7 @@ mod tests {
         let mut asked = vec![];
         for _ in 0..3 {
             // n0 knows no leader; whoever comes next says that n0 leads.
-            links.advance(false);
+            links.advance();
             asked.push(links.current().0);
             links.redirect(NodeId(0));
         }

@@ -27,27 +27,56 @@ fn a_redirect_to_a_named_leader_moves_everything_there_at_once() {
     "#]]);
 }
 
+/// What the nodes of a made-up cluster answer, by endpoint: `None` is silence.
+fn finds_the_leader(answers: &[Option<Refusal>], leader: usize) -> usize {
+    let mut rig = Rig::with(answers.len(), ClientOptions { try_timeout: Span::millis(100), ..options() });
+    rig.submit(1, Access::Read, Span::secs(3600));
+    let (mut calls, mut asked) = (1, 0);
+    while rig.client.outstanding() > 0 && calls < 100 {
+        let lines: Vec<String> = rig.script.lines().map(String::from).collect();
+        rig.script.clear();
+        for line in lines {
+            if let Some(endpoint) = line.strip_prefix("  connect e") {
+                calls += 1;
+                rig.up(endpoint.parse().unwrap());
+            } else if let Some((endpoint, request)) = line.trim().split_once(" <- ") {
+                let endpoint: usize = endpoint[1..].parse().unwrap();
+                match (&answers[endpoint], request) {
+                    (None, _) => {}
+                    (Some(_), hello) if hello.starts_with("hello") => {
+                        rig.welcome(endpoint, endpoint as u8);
+                    }
+                    _ if endpoint == leader => {
+                        rig.value(endpoint, 1);
+                    }
+                    (Some(refusal), _) => {
+                        asked += 1;
+                        rig.refuse_read(endpoint, 1, refusal.clone());
+                    }
+                }
+            }
+        }
+        if !rig.script.contains("connect e") && !rig.script.contains(" <- ") && rig.client.outstanding() > 0 {
+            rig.wake();
+        }
+    }
+    assert_eq!(rig.client.outstanding(), 0, "the leader is never found in {calls} calls");
+    asked
+}
+
 #[test]
-fn a_redirect_to_a_leader_at_an_unknown_endpoint_asks_those_not_identified_first() {
-    let mut rig = Rig::new(3);
-    rig.in_session();
-    rig.refuse_write(0, 1, leader_is(7)).up(1).welcome(1, 1).refuse_write(1, 1, leader_is(7));
-    rig.check(expect![[r#"
-        > e0 says refused: not the leader; n7 leads
-          (Moved { to: EndpointId(1), redirected: false })
-          connect e1
-          disconnect e0
-        > e1 is up
-          e1 <- hello (4)
-          (Retried { operation: OperationId(0), attempt: 2 })
-          e1 <- write 1/0 #1 acked 0: p0
-        > e1 says welcome to n1
-          (Identified { endpoint: EndpointId(1), node: n1 })
-        > e1 says refused: not the leader; n7 leads
-          (Moved { to: EndpointId(2), redirected: false })
-          connect e2
-          disconnect e1
-    "#]]);
+fn whatever_the_others_believe_the_leader_is_found() {
+    let nobody = || Some(NOBODY_LEADS);
+    let names = |node| Some(leader_is(node));
+    assert_eq!(finds_the_leader(&[nobody(), nobody(), nobody(), nobody(), nobody()], 4), 4);
+    // Two that name each other, whom the walk meets first.
+    assert!(finds_the_leader(&[names(1), names(0), nobody(), nobody(), nobody()], 4) <= 10);
+    // One names another, which knows of nobody and comes after it in the ring; or before it.
+    assert!(finds_the_leader(&[names(1), nobody(), names(1), names(1), nobody()], 4) <= 10);
+    assert!(finds_the_leader(&[nobody(), names(0), names(0), names(0), nobody()], 4) <= 10);
+    // One names a node that no endpoint is known for, and the endpoints not identified are dead.
+    assert!(finds_the_leader(&[names(9), nobody(), None, None, nobody()], 1) <= 3);
+    assert!(finds_the_leader(&[names(2), names(2), None, names(2), nobody()], 4) <= 10);
 }
 
 #[test]
