@@ -146,6 +146,7 @@ pub struct Journal {
     /// What the fresh segment of this life begins with, and where it takes over from the old one.
     copies: Vec<Item>,
     cut: u32,
+    before: Option<u32>,
 
     /// The segment in use; the making of another; the next one, ready for use.
     segment: Option<Segment>,
@@ -194,6 +195,7 @@ impl Journal {
             ops: 0,
             copies: tail.items,
             cut: tail.cut,
+            before: tail.before,
             segment: None,
             creation: None,
             prepared: None,

@@ -71,13 +71,15 @@ pub(super) struct Tail {
     /// The last record but those of the newest two rounds, in the newest segment: what follows may sit in a page cache
     /// only, or lack its slots, and is written again elsewhere.
     pub(super) cut: u32,
+    /// How many records the segment before the newest has, if it is readable at all.
+    pub(super) before: Option<u32>,
     /// What was kept from there on, in order.
     pub(super) items: Vec<Item>,
     /// The highest promise that any header or slot names.
     pub(super) promised: View,
 }
 
-/// Reads all segments up to `newest`, oldest first.
+/// Reads all segments up to `newest`, oldest first. Later ones are leftovers of a crash.
 pub(super) fn read_log(
     disk: &mut dyn ReadDisk,
     files: &[(FileId, u64)],
@@ -85,24 +87,26 @@ pub(super) fn read_log(
     newest: u64,
     fold: &mut Fold,
 ) -> Result<Tail, JournalError> {
-    let mut tail = Tail { cut: 0, items: Vec::new(), promised: View::ZERO };
-    let mut next = open_segment(disk, files, nonce, 1)?;
+    let mut tail = Tail { cut: 0, before: None, items: Vec::new(), promised: View::ZERO };
+    let mut records = None;
+    let files: Vec<(FileId, u64)> =
+        files.iter().copied().filter(|(file, _)| *file <= FileId::Segment(newest)).collect();
+    let mut this = open_segment(disk, &files, nonce, 1)?;
+    let mut next = open_segment(disk, &files, nonce, 2)?;
     for segment in 1..=newest {
-        let this = next.take();
-        let mut end = End::Open;
-        if segment < newest {
-            next = open_segment(disk, files, nonce, segment + 1)?;
-            end = next.as_ref().and_then(|next| records_before(disk, next)).map_or(End::Sealed, End::Exactly);
-        }
-        (tail.cut, tail.items) = (0, Vec::new());
-        match this {
-            Some(this) => read_segment(disk, &this, end, fold, &mut tail),
-            None if end == End::Exactly(0) => {}
+        let after = open_segment(disk, &files, nonce, segment + 2)?;
+        let end = if segment == newest { End::Open } else { end_of(disk, next.as_ref(), after.as_ref()) };
+        (tail.cut, tail.before, tail.items) = (0, records, Vec::new());
+        records = match this {
+            Some(this) => Some(read_segment(disk, &this, end, fold, &mut tail)),
+            None if end == End::Exactly(0) => None,
             None => {
                 fold.take((segment, 0), Item::Loss);
                 tail.items.push(Item::Loss);
+                None
             }
-        }
+        };
+        (this, next) = (next, after);
     }
     tail.items.dedup_by(|item, before| *item == Item::Loss && *before == Item::Loss);
     Ok(tail)
@@ -152,23 +156,31 @@ fn open_segment(
     Ok(None)
 }
 
-/// How many records of its predecessor count, according to a segment.
+/// How many records of a segment count, according to the next one, or to the one after that.
+fn end_of(disk: &mut dyn ReadDisk, next: Option<&OpenSegment>, after: Option<&OpenSegment>) -> End {
+    let begin = |segment: &OpenSegment| segment.header.begin;
+    let Some(next) = next else { return End::Sealed };
+    let told = match begin(next) {
+        Some(begin) => Some(begin.cut),
+        None => records_before(disk, next).or_else(|| after.and_then(begin)?.before),
+    };
+    told.map_or(End::Sealed, End::Exactly)
+}
+
+/// How many records its predecessor has, according to the first readable record or slot of a segment.
 fn records_before(disk: &mut dyn ReadDisk, segment: &OpenSegment) -> Option<u32> {
-    if let Some(begin) = segment.header.begin {
-        return Some(begin.cut);
-    }
     let mut reader = SegmentReader::new(disk, segment, End::Open);
     let first = reader.header_at(segment.header.data(), 0);
     let mut slots = 0..segment.header.records;
     first.or_else(|| slots.find_map(|ordinal| reader.read_slot(ordinal).header())).map(|header| header.before)
 }
 
-/// Hands a segment's records to the fold, and keeps the newest of them in `tail`.
-fn read_segment(disk: &mut dyn ReadDisk, this: &OpenSegment, end: End, fold: &mut Fold, tail: &mut Tail) {
+/// Hands a segment's records to the fold, and keeps the newest of them in `tail`. Returns how many there are.
+fn read_segment(disk: &mut dyn ReadDisk, this: &OpenSegment, end: End, fold: &mut Fold, tail: &mut Tail) -> u32 {
     let segment = this.header.segment;
     let mut kept = Vec::new();
     let mut reader = SegmentReader::new(disk, this, end);
-    reader.read(|ordinal, item| {
+    let records = reader.read(|ordinal, item| {
         if this.header.begin.is_some_and(|begin| ordinal == begin.copies) {
             fold.begin_life((segment, ordinal));
         }
@@ -183,6 +195,7 @@ fn read_segment(disk: &mut dyn ReadDisk, this: &OpenSegment, end: End, fold: &mu
     tail.cut = reader.rounds.last_but_one();
     tail.items.extend(kept.into_iter().filter(|(ordinal, _)| *ordinal >= tail.cut).map(|(_, item)| item));
     tail.promised = tail.promised.max(this.header.promised).max(reader.promised);
+    records
 }
 
 struct SegmentReader<'a> {
@@ -223,8 +236,8 @@ impl<'a> SegmentReader<'a> {
         }
     }
 
-    /// Judges one ordinal after the other, and hands out what is left of each.
-    fn read(&mut self, mut keep: impl FnMut(u32, Item)) {
+    /// Judges one ordinal after the other, and hands out what is left of each. Returns where the log ends.
+    fn read(&mut self, mut keep: impl FnMut(u32, Item)) -> u32 {
         let limit = match self.end {
             End::Exactly(records) => records.min(self.header.records),
             End::Sealed | End::Open => self.header.records,
@@ -246,12 +259,13 @@ impl<'a> SegmentReader<'a> {
             match (verdict(body, Seal::of(slot), later), item, known) {
                 (Verdict::Keep, Some(item), _) => keep(ordinal, item),
                 (Verdict::Unknown, _, Some(known)) => keep(ordinal, known.named()),
-                (Verdict::Torn, ..) => return,
+                (Verdict::Torn, ..) => return ordinal,
                 _ => keep(ordinal, Item::Loss),
             }
             next = known.map(|known| known.end());
             self.reached = self.reached.max(next.unwrap_or(0));
         }
+        limit
     }
 
     fn read_table(&mut self, limit: u32) {

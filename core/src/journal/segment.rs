@@ -63,6 +63,8 @@ pub(super) struct SegmentHeader {
 pub(super) struct Begin {
     /// In the predecessor everything from this ordinal on is superseded by what this segment holds.
     pub(super) cut: u32,
+    /// How many records the segment before the predecessor was found to have: a predecessor without any says nothing.
+    pub(super) before: Option<u32>,
     /// How many records were written here, with their slots, before the identity named this segment.
     pub(super) copies: u32,
 }

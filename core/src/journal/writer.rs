@@ -171,7 +171,7 @@ impl Journal {
     fn create_fresh(&mut self, now: Time, out: &mut Vec<Output>) {
         let copies = u32::try_from(self.copies.len()).expect("no more copies than a segment holds");
         let bytes = self.copies.iter().map(Item::footprint).sum();
-        let begin = Begin { cut: self.cut, copies };
+        let begin = Begin { cut: self.cut, before: self.before, copies };
         let header = self.header(self.identity.stored.newest + 1, copies, bytes, Some(begin));
         self.create(now, &header, out);
     }

@@ -10,8 +10,8 @@ use crate::{
 
 /// A disk behind a page cache.
 #[derive(Clone)]
-struct Cached {
-    durable: Disk,
+pub(super) struct Cached {
+    pub(super) durable: Disk,
     /// Written and not synced, oldest first.
     dirty: Vec<Atom>,
 }
@@ -26,22 +26,26 @@ struct Atom {
 
 /// How finely writes are torn.
 #[derive(Clone, Copy)]
-struct Grain {
+pub(super) struct Grain {
     /// Atoms a record, slot or block is torn into.
-    parts: usize,
+    pub(super) parts: usize,
     /// Atoms of one operation that are lost or kept independently; the others follow the last of them.
-    free: usize,
+    pub(super) free: usize,
 }
 
 impl Cached {
+    pub(super) fn formatted() -> Cached {
+        Cached { durable: Disk::formatted(), dirty: Vec::new() }
+    }
+
     /// What a process sees.
-    fn seen(&self) -> Disk {
+    pub(super) fn seen(&self) -> Disk {
         let mut disk = self.durable.clone();
         self.dirty.iter().for_each(|atom| disk.write(atom.file, atom.offset, &atom.bytes));
         disk
     }
 
-    fn complete(&mut self, action: &DiskAction) {
+    pub(super) fn complete(&mut self, action: &DiskAction) {
         let file = match action {
             DiskAction::Create { file, .. } | DiskAction::Write { file, .. } | DiskAction::Remove { file } => *file,
         };
@@ -55,7 +59,7 @@ impl Cached {
     }
 
     /// What may be left after a crash while `pending` were under way.
-    fn crashes(&self, pending: &VecDeque<Output>, grain: Grain) -> Vec<Cached> {
+    pub(super) fn crashes(&self, pending: &VecDeque<Output>, grain: Grain) -> Vec<Cached> {
         let mut states = Vec::new();
         for created in 0..3 {
             let mut base = self.clone();
@@ -134,7 +138,7 @@ fn chosen(atoms: &[Atom], kept: &[bool]) -> Vec<Atom> {
 
 /// One thing that a node does in a turn.
 #[derive(Clone)]
-enum Act {
+pub(super) enum Act {
     Append(Vec<Record>),
     Promise(View),
     Idle,
@@ -218,7 +222,7 @@ struct Explorer {
 impl Explorer {
     fn explore(options: &JournalOptions, lives: Vec<(Vec<Act>, Grain)>) -> usize {
         let mut explorer = Explorer { options: options.clone(), lives, opened: 0 };
-        explorer.life(0, Cached { durable: Disk::formatted(), dirty: Vec::new() }, History::new());
+        explorer.life(0, Cached::formatted(), History::new());
         explorer.opened
     }
 
@@ -291,7 +295,7 @@ fn urgent(records: &[Record]) -> usize {
     records.iter().rposition(|record| !matches!(record, Record::Floor { .. })).map_or(0, |last| last + 1)
 }
 
-fn rounds_of_work(first: u64) -> Vec<Act> {
+pub(super) fn rounds_of_work(first: u64) -> Vec<Act> {
     vec![
         Act::Append(vec![accepted(first, 1), accepted(first, 2)]),
         Act::Append(vec![accepted(first, 3), floor(1)]),
@@ -326,7 +330,7 @@ fn the_opening_may_crash_again_and_again() {
 }
 
 /// Segments of four records: every other round needs a new one.
-fn rolling_work(first: u64) -> Vec<Act> {
+pub(super) fn rolling_work(first: u64) -> Vec<Act> {
     vec![
         Act::Append(vec![accepted(first, 1), accepted(first, 2), accepted(first, 3)]),
         Act::Append(vec![accepted(first, 4), floor(2), accepted(first, 5), accepted(first, 6)]),

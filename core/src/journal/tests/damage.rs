@@ -66,7 +66,11 @@ fn rich_disk(options: &JournalOptions) -> Bench {
 }
 
 /// Whether what is known of a damaged disk is true, and complete as far as it claims to be.
-fn check_knowledge(clean: &Recovered, written: &[(Index, Batch)], damaged: &Recovered) -> Result<(), &'static str> {
+pub(super) fn check_knowledge(
+    clean: &Recovered,
+    written: &[(Index, Batch)],
+    damaged: &Recovered,
+) -> Result<(), &'static str> {
     let fail = |holds: bool, rule| if holds { Ok(()) } else { Err(rule) };
     fail(damaged.identity == clean.identity, "the identity outlives any one damage")?;
     fail(damaged.divergence.is_none(), "no divergence")?;

@@ -5,6 +5,7 @@ mod crash;
 mod damage;
 mod knowledge;
 mod opening;
+mod rot;
 mod rounds;
 mod table;
 
