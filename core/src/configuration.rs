@@ -6,7 +6,10 @@ use crate::{
     replica::quorum::{QuorumError, QuorumSpec, QuorumSystem},
     time::Span,
 };
-use alloc::vec::Vec;
+use alloc::{
+    string::{String, ToString},
+    vec::Vec,
+};
 use core::fmt;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
@@ -25,6 +28,8 @@ pub struct ConfigurationDraft {
     pub window: u64,
     /// A session that was silent for this long of log time expires.
     pub session_ttl: Span,
+    /// The name of what is replicated: members that execute different things would come to disagree.
+    pub application: String,
 }
 
 /// A checked configuration.
@@ -47,10 +52,15 @@ pub enum ConfigurationError {
     Window(u64),
     /// Sessions would expire at once.
     SessionTtl(Span),
+    /// The application's name is empty or longer than [`APPLICATION_NAME_MAX`].
+    Application(usize),
 }
 
 /// The shortest session lifetime: below it a session would expire between two keep-alives.
 pub const SESSION_TTL_MIN: Span = Span::millis(100);
+
+/// The longest name of an application, in bytes.
+pub const APPLICATION_NAME_MAX: usize = 64;
 
 impl fmt::Display for ConfigurationError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -62,6 +72,9 @@ impl fmt::Display for ConfigurationError {
             ConfigurationError::SessionTtl(ttl) => {
                 write!(f, "session lifetime {ttl} is below the shortest, {SESSION_TTL_MIN}")
             }
+            ConfigurationError::Application(length) => {
+                write!(f, "an application's name has 1 to {APPLICATION_NAME_MAX} bytes, not {length}")
+            }
         }
     }
 }
@@ -71,7 +84,13 @@ impl core::error::Error for ConfigurationError {}
 impl Default for ConfigurationDraft {
     /// One member, majorities, the window and session lifetime of the README.
     fn default() -> Self {
-        Self { members: Vec::from([NodeId(0)]), quorum: QuorumSpec::Majority, window: 64, session_ttl: Span::secs(60) }
+        Self {
+            members: Vec::from([NodeId(0)]),
+            quorum: QuorumSpec::Majority,
+            window: 64,
+            session_ttl: Span::secs(60),
+            application: "kv-store".to_string(),
+        }
     }
 }
 
@@ -90,6 +109,9 @@ impl Configuration {
         }
         if draft.session_ttl < SESSION_TTL_MIN {
             return Err(ConfigurationError::SessionTtl(draft.session_ttl));
+        }
+        if !(1..=APPLICATION_NAME_MAX).contains(&draft.application.len()) {
+            return Err(ConfigurationError::Application(draft.application.len()));
         }
         let members: NodeSet = draft.members.iter().copied().collect();
         let system = QuorumSystem::new(draft.quorum, members).map_err(ConfigurationError::Quorum)?;
@@ -167,7 +189,7 @@ impl ConfigurationHistory {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::{string::ToString, vec};
+    use alloc::vec;
 
     fn check(change: impl FnOnce(&mut ConfigurationDraft), problem: &str) {
         let mut draft = ConfigurationDraft { members: vec![NodeId(2), NodeId(0), NodeId(1)], ..Default::default() };
@@ -184,6 +206,7 @@ mod tests {
         check(|draft| draft.quorum = QuorumSpec::Fixed(4), "impossible");
         check(|draft| draft.window = 0, "window 0");
         check(|draft| draft.session_ttl = Span::ZERO, "session lifetime 0s");
+        check(|draft| draft.application.clear(), "1 to 64 bytes, not 0");
     }
 
     #[test]
@@ -194,5 +217,7 @@ mod tests {
         let one = configuration.cluster_id(&[DiskNonce(1), DiskNonce(2)]);
         let other = configuration.cluster_id(&[DiskNonce(1), DiskNonce(3)]);
         assert_ne!(one, other);
+        let dummy = ConfigurationDraft { application: "dummy".to_string(), ..configuration.draft().clone() };
+        assert_ne!(Configuration::new(dummy).unwrap().genesis_hash(), configuration.genesis_hash());
     }
 }

@@ -140,7 +140,7 @@ impl ClusterFile {
                 ConfigurationError::Quorum(_) => lines.of("quorum"),
                 ConfigurationError::Window(_) => lines.of("window"),
                 ConfigurationError::SessionTtl(_) => lines.of("session_ttl"),
-                ConfigurationError::Twice(_) | ConfigurationError::Id(_) => None,
+                ConfigurationError::Twice(_) | ConfigurationError::Id(_) | ConfigurationError::Application(_) => None,
             };
             document.error_at(line, error.to_string())
         })?;
@@ -178,6 +178,7 @@ fn read_cluster(
     lines.note("window", section.set("window", &mut draft.window)?);
     lines.note("session_ttl", section.set("session_ttl", &mut draft.session_ttl)?);
     section.set("application", application)?;
+    draft.application = application.name().to_owned();
     section.finish()
 }
 

@@ -84,6 +84,7 @@ fn every_key_reaches_its_value() {
         quorum: QuorumSpec::Fixed(2),
         window: 7,
         session_ttl: Span::secs(9),
+        application: "dummy".to_owned(),
     };
     assert_eq!(file.options, options);
     assert_eq!(*file.configuration.draft(), draft);

@@ -126,7 +126,15 @@ impl Replica {
         self.found(turn, None);
         self.complete_founding(turn, false);
         self.say_hello(turn, self.links.up, true);
+        self.await_leader(turn);
+    }
+
+    /// Gives whoever leads, or wants to, time to be heard; alone, there is no one to wait for.
+    fn await_leader(&mut self, turn: &mut Turn) {
         self.put_off_election(turn);
+        if self.others().is_empty() {
+            self.election_at = turn.now;
+        }
     }
 
     /// A link came up or went down. A node that has not started yet keeps silent: [`Replica::start`] greets.
@@ -240,7 +248,7 @@ impl Replica {
             self.links.complete = true;
             let cluster = self.links.cluster().expect("founded");
             turn.note(Note::Founded { cluster });
-            self.put_off_election(turn);
+            self.await_leader(turn);
             self.say_hello(turn, self.links.up, false);
         }
     }

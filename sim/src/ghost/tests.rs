@@ -40,7 +40,7 @@ impl Play {
     /// All members have opened for the first time.
     fn new(quorum: QuorumSpec) -> Play {
         let members = vec![N0, N1, N2];
-        let draft = ConfigurationDraft { members, quorum, window: 2, session_ttl: Span::secs(1) };
+        let draft = ConfigurationDraft { members, quorum, window: 2, session_ttl: Span::secs(1), ..Default::default() };
         let configuration = Configuration::new(draft).unwrap();
         let options = Options { max_batch: 2, max_batch_bytes: 100, ..Options::default() };
         let mut play = Play { ghost: Ghost::new(&configuration, &options, 1_000), now: Time::ZERO };

@@ -43,6 +43,7 @@ impl Cluster {
             quorum: self.quorum,
             window: self.window,
             session_ttl: self.session_ttl,
+            ..ConfigurationDraft::default()
         };
         Configuration::new(draft).map_err(|error| error.to_string())
     }
