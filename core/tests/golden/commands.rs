@@ -64,7 +64,7 @@ fn one(cluster: &mut Cluster, words: &[&str]) -> Result<(), String> {
     match name {
         "elect" => elect(cluster, node()?),
         "register" | "keep-alive" | "close" => session(cluster, name, node()?),
-        "put" | "delete" | "cas" | "get" => request(cluster, node()?, name, &words[2..]),
+        "put" | "delete" | "cas" | "get" => request(cluster, node()?, name, words.get(2..).unwrap_or(&[]), Sequence(0)),
         "again" => again(cluster, node()?, words.get(2).copied()),
         "burst" => burst(cluster, node()?, number(word(2)?)?),
         "deliver" | "drop" | "duplicate" | "hold" => letters(cluster, name, &words[1..]),
@@ -210,7 +210,7 @@ fn session(cluster: &mut Cluster, name: &str, id: NodeId) -> Result<(), String> 
     Ok(())
 }
 
-fn request(cluster: &mut Cluster, id: NodeId, verb: &str, arguments: &[&str]) -> Result<(), String> {
+fn request(cluster: &mut Cluster, id: NodeId, verb: &str, arguments: &[&str], acked: Sequence) -> Result<(), String> {
     cluster.node(id)?;
     let line = [&[verb], arguments].concat().join(" ");
     let service = "kv-store".parse::<Application>().expect("the store is an application");
@@ -224,7 +224,7 @@ fn request(cluster: &mut Cluster, id: NodeId, verb: &str, arguments: &[&str]) ->
     }
     let session = cluster.session.ok_or("there is no session; `register` opens one")?;
     cluster.sequence.0 += 1;
-    let request = ClientRequest::Write { session, sequence: cluster.sequence, acked: Sequence(0), payload };
+    let request = ClientRequest::Write { session, sequence: cluster.sequence, acked, payload };
     cluster.last_write = Some(request.clone());
     cluster.ask(id, request);
     Ok(())
@@ -240,10 +240,11 @@ fn again(cluster: &mut Cluster, id: NodeId, acked: Option<&str>) -> Result<(), S
     Ok(())
 }
 
-/// Many writes, acknowledged as they go so that the session's table has room.
+/// Many writes; each gives up the answers to those before it, so that the session's table has room.
 fn burst(cluster: &mut Cluster, id: NodeId, count: u64) -> Result<(), String> {
     for each in 0..count {
-        request(cluster, id, "put", &["k", &each.to_string()])?;
+        let acked = cluster.sequence;
+        request(cluster, id, "put", &["k", &each.to_string()], acked)?;
     }
     Ok(())
 }

@@ -86,7 +86,9 @@ impl Disk {
             Fact::Accepted { index: found, .. } | Fact::Committed { index: found, .. } => *found == index,
             _ => false,
         };
-        let slot = |fact: &Fact| matches!(fact, Fact::Slot { index: found, .. } if *found == index);
+        // Floors have slots, too, and no batch.
+        let slot =
+            |fact: &Fact| matches!(fact, Fact::Slot { index: found, digest, .. } if *found == index && digest.0 != 0);
         match part {
             "body" => self.rot(record, RECORD_HEADER),
             "header" => self.rot(record, 20),

@@ -11,6 +11,7 @@
 
 mod cluster;
 mod commands;
+mod coverage;
 mod disk;
 mod forge;
 mod ledger;
@@ -58,4 +59,10 @@ fn a_script_that_breaks_a_rule_is_told_so() {
         let why = script::run(script).expect_err(script);
         assert!(why.contains(complaint), "{script}: {why}");
     }
+}
+
+#[test]
+fn every_note_and_every_reason_to_ignore_appears_in_a_script() {
+    let text: String = scripts().iter().map(|path| fs::read_to_string(path).expect("a readable script")).collect();
+    assert_eq!(coverage::missing(&text), Vec::<String>::new());
 }
