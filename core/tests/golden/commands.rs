@@ -1,7 +1,8 @@
 //! The commands of the script language.
 //!
 //! ```text
-//! cluster nodes=3 quorum=majority window=4 ...   opens, links and founds a cluster, unseen; hello=manual leaves that out
+//! cluster nodes=3 quorum=majority window=4 ...   opens, links and founds a cluster, unseen; or, with
+//!                                                hello=manual, only formats the disks
 //! quietly COMMAND                                does it and shows nothing
 //! elect n0                                       n0 comes to lead, all others' timers standing still
 //! register n0 | keep-alive n0 | close n0         of the client's session

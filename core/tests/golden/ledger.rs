@@ -2,7 +2,7 @@
 
 use ios_core::{
     batch::{Batch, Command},
-    ids::{Digest, Index, NodeId, View},
+    ids::{ClusterId, Digest, Index, NodeId, View},
     interface::{Note, Output},
     message::PeerMessage,
 };
@@ -14,6 +14,8 @@ pub struct Ledger {
     /// What requests were, before they were encoded.
     lines: BTreeMap<Vec<u8>, String>,
     names: BTreeMap<Digest, String>,
+    /// The cluster's id: a hash of everything it is founded with, and nothing a script should depend on.
+    cluster: Option<ClusterId>,
     assigned: BTreeMap<(View, Index), Digest>,
     chosen: BTreeMap<Index, (Digest, NodeId)>,
 }
@@ -28,6 +30,9 @@ impl Ledger {
     pub fn learn(&mut self, output: &Output) {
         let Output::Send { message, .. } = output else { return };
         match message {
+            PeerMessage::Hello(hello) => {
+                self.cluster = hello.founded.as_ref().map(|(cluster, _)| *cluster).or(self.cluster)
+            }
             PeerMessage::Accept { batch, .. } => self.name(batch),
             PeerMessage::Entries { entries, .. } => entries.iter().for_each(|(_, batch)| self.name(batch)),
             PeerMessage::Promise(promise) => {
@@ -80,6 +85,9 @@ impl Ledger {
                 text = text.replace(&sized, name);
             }
             text = text.replace(&digest, name);
+        }
+        if let Some(cluster) = self.cluster {
+            text = text.replace(&cluster.to_string(), "CLUSTER");
         }
         text = text.replace(&Batch::noop().digest().to_string(), "noop");
         match text.find(" state=") {
