@@ -86,6 +86,12 @@ impl Links {
         self.verified
     }
 
+    /// `peer` speaks of a life that has not said hello: a late `Hello` of an earlier one was taken for it. It is greeted
+    /// again until it answers.
+    pub(super) fn doubt(&mut self, peer: NodeId) {
+        self.verified.remove(peer);
+    }
+
     /// Whether every first member has the founding durable.
     pub(super) fn complete(&self) -> bool {
         self.complete

@@ -181,6 +181,7 @@ impl Replica {
             }
             PeerMessage::Accepted { view, index, digest, incarnation } => {
                 if self.links.incarnation(from).is_some_and(|known| incarnation > known) {
+                    self.links.doubt(from);
                     return turn.ignore(Ignored::Unverified);
                 }
                 self.accepted(turn, from, view, index, digest);
