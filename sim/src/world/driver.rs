@@ -392,6 +392,8 @@ impl World {
         match (fault, failed) {
             (Fault::Disk { .. }, Some(back)) => {
                 self.outcome.counters.count(Counter::Fenced);
+                // An error of the safety phase may be told to a paused node when it goes on in the next.
+                let back = back.or_else(|| self.is_healed(id).then_some(Span::millis(10)));
                 self.stop(id, false, back);
             }
             _ => self.object(Oracle::Health, format!("{id} stops itself without cause: {fault}")),

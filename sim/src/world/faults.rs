@@ -123,7 +123,8 @@ impl World {
             }
             return;
         }
-        if self.phase != Phase::Safety {
+        let comes_back = matches!(over, Over::Down((node, _)) if self.is_healed(node));
+        if self.phase != Phase::Safety && !comes_back {
             return;
         }
         match over {
