@@ -84,11 +84,11 @@ impl Replica {
         if !self.log.commit(index) {
             return;
         }
-        let batch = self.log.committed(index).expect("just committed").clone();
+        let batch = self.log.committed(index).expect("just committed");
         turn.note(Note::Committed { index, digest: batch.digest(), how });
         if !certain {
             // A floor vouches only for what was recorded after the loss.
-            turn.journal.append(Record::Committed { index, batch });
+            turn.journal.append(Record::Committed { index, batch: batch.clone() });
         }
     }
 
