@@ -1,13 +1,13 @@
 //! From records in the order they were written to what is known of every index.
 //!
-//! * Between acceptances the newer wins; views never go down at one index. A committed batch beats every acceptance and
-//!   is never replaced.
+//! * Between acceptances the newer wins; views never go down at one index. A committed batch beats every acceptance
+//!   and is never replaced.
 //! * A record of which only the name is left (*unknown*) hides the older ones, unless one of them is the very batch.
-//! * A floor record says: what is in force up to this index *now* is committed. It speaks of the records before it, and
-//!   only of those after the last loss: the record that was in force may be the one that was lost.
-//! * A loss (a place where a record was, and nothing says which) makes every index uncertain that has no newer record.
-//!   The [`Record::Whole`](super::Record::Whole) of a later life ends that: by then every index that anything written
-//!   before that life could be about was committed. It says nothing about what its own life wrote.
+//! * A floor record says: what is in force up to this index *now* is committed. It speaks of the records before it,
+//!   and only of those after the last loss: the record that was in force may be the one that was lost.
+//! * A loss (a place where a record was, and nothing says which) makes every index uncertain that has no newer
+//!   record. The [`Record::Whole`](super::Record::Whole) of a later life ends that: by then every index that anything
+//!   written before that life could be about was committed. It says nothing about what its own life wrote.
 
 use super::{Recovered, RecoveredEntry, record::Item};
 use crate::{

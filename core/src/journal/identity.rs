@@ -3,8 +3,8 @@
 //! Six slots of 4096 bytes. An update writes slots 0 to 2 and syncs, then slots 3 to 5 and syncs, and only then is it
 //! acted on. Whatever the moment of a crash, the three slots that were not being written are equal, so two equal ones
 //! are left even if one of them rots; after a completed update any four may rot. A directory opens with the highest
-//! counter that two equal slots agree on, and the next update counts on from the highest counter *seen*, so that a lone
-//! leftover of an interrupted update never meets its equal later.
+//! counter that two equal slots agree on, and the next update counts on from the highest counter *seen*, so that a
+//! lone leftover of an interrupted update never meets its equal later.
 
 use super::{
     Identity, JournalError,
@@ -33,6 +33,13 @@ pub(super) struct Stored {
     pub(super) identity: Identity,
     /// The newest segment in use; 0 before the first. Files with higher numbers are leftovers.
     pub(super) newest: u64,
+}
+
+impl Stored {
+    /// Whether it leaves room to count on, as everything does that was ever written.
+    fn is_plausible(&self) -> bool {
+        self.counter.max(self.newest).max(self.identity.incarnation.0) < u64::MAX / 2
+    }
 }
 
 /// The operation that makes the file of a fresh directory.
@@ -66,7 +73,7 @@ pub(super) fn choose(image: &[u8]) -> Result<IdentityFile, JournalError> {
 }
 
 fn good(block: Block<Stored>) -> Option<Stored> {
-    if let Block::Good(stored) = block { Some(stored) } else { None }
+    if let Block::Good(stored) = block { Some(stored).filter(Stored::is_plausible) } else { None }
 }
 
 fn newest_pair(slots: &[Stored]) -> Option<Stored> {

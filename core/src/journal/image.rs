@@ -30,6 +30,10 @@ impl<'a> Image<'a> {
         Self { disk, file, length, pieces: Vec::with_capacity(KEPT) }
     }
 
+    pub(super) fn length(&self) -> u64 {
+        self.length
+    }
+
     /// Replaces the content of `into` by `length` bytes from `offset` on. False if some of them cannot be read.
     pub(super) fn read(&mut self, offset: u64, length: u64, into: &mut Vec<u8>) -> bool {
         into.clear();

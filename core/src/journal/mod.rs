@@ -1,4 +1,63 @@
 //! Durable state on a disk that lies.
+//!
+//! The replica hands in records and promises, takes a [`Ticket`], and lets nothing leave that vouches for them before
+//! [`Journal::covers`] says so. The journal turns that into [`DiskAction`]s and performs none of them.
+//!
+//! # What is on the disk
+//! `identity` holds who this disk is, what it promised, and which segment is the newest (see [`identity`]). A segment
+//! is made in one operation, filled with zeros, and never used twice:
+//!
+//! ```text
+//! segment N     header, header | slot 0 | slot 1 | slot 2 | ...   | record 0 | record 1     | record 2 | ...
+//!                                \__ id table: one slot a record    \__ data area: headers and payloads
+//! ```
+//! A *round* is what one sync covers: the records that gathered while the round before it was on its way, and, far
+//! from them, the id slots of the round before: its *seal*. If no other round comes, the slots go alone after a
+//! short idle time. One round is under way at a time and none spans two segments. So at any moment
+//!
+//! * every record of every round but the last is durable, and
+//! * every record of every round but the last two is durable *and sealed*.
+//!
+//! When a segment is full its last round is sealed, then the identity names the next one, then the next one is used.
+//! What an older segment holds is therefore durable and sealed throughout, and every segment in use is named. How
+//! many records it has stands in every record of the next one.
+//!
+//! # Torn or rotten
+//! A record whose bytes are not what was written was either *torn* (being written when the node died; nobody was
+//! told) or has gone *rotten* (it was durable, and may have been vouched for). Dropping a rotten one breaks a
+//! promise; keeping a torn one as "something unknown was here" can block the cluster. [`recovery`] decides by one
+//! table, from the record, its slot, and whether there is a trace of anything that happens only after the record is
+//! durable. Rotten records are reported as *unknown* (index, view and digest are known from the header or the slot)
+//! or, if nothing names them, as a *loss*, which leaves every index in doubt that has no newer record ([`fold`]).
+//!
+//! # Opening
+//! Opening reads, and vouches for nothing. Then, before the first message leaves: a fresh segment is made; whatever
+//! was kept of the last *two* rounds is written into it, gaps included, with slots, and synced; and the identity is
+//! told of the new life and the new segment. The fresh segment's header says where in the old one it takes over (the
+//! *cut*). Until the identity is durable the fresh segment is a leftover that the next opening replaces.
+//!
+//! *The page cache.* A process that dies leaves unsynced writes in the page cache, where the next life reads them as
+//! if they were durable; if the power goes later, they are gone although they were vouched for. Here whatever that
+//! life relies on is either before the cut or in the fresh segment. Before the cut: there is a trace of two later
+//! rounds, and a round starts only when the one before it is synced, slots of the one before that included; the
+//! traces may be in the page cache only, but they were written by a process that had seen those syncs end. In the
+//! fresh segment: synced by this life. A sync that *failed* leaves pages that read well and are not on the disk; they
+//! belong to the last round and to the slots of the one before, and are copied as well.
+//!
+//! *The second opening.* A record judged torn must not look rotten later, when a newer segment is there to serve as a
+//! trace: it lies after the cut, where nobody looks again. A rotten record must not look torn later because its trace
+//! has rotted too: before the cut everything counts as durable, as does every copy, since the segment that says so
+//! was named only after that; and what was judged unknown or lost after the cut was written down as such. So the
+//! verdicts of a life that spoke are final. One that died before the identity named its segment told nobody, and the
+//! next may judge anew.
+//!
+//! # What no journal can notice
+//! A disk that answers a sync and loses the data; an old copy put back whole; table and data of the newest records
+//! gone to zeros at once; and, with [`Seal::Lazy`], rot of a record younger than the idle time together with a crash.
+//!
+//! # What is absent on purpose
+//! Reading after the opening, deleting segments (snapshots will), retries of a failed write (it fences the node), any
+//! idea of quorums.
 
 mod block;
 mod error;

@@ -1,9 +1,9 @@
 //! Reading back what a disk kept, and telling torn from rotten.
 //!
 //! A *torn* record was being written when the node died: nobody was told of it, so it is dropped. A *rotten* one was
-//! durable, was perhaps vouched for, and has been damaged since: it is never dropped silently. What tells them apart is
-//! a trace of something that only happens once a round is durable: its id slots, or a record of a later round. Headers
-//! and slots name the ordinals of their round, which makes the question exact.
+//! durable, was perhaps vouched for, and has been damaged since: it is never dropped silently. What tells them apart
+//! is a trace of something that only happens once a round is durable: its id slots, or a record of a later round.
+//! Headers and slots name the ordinals of their round, which makes the question exact.
 
 use super::{
     JournalError,
@@ -89,13 +89,14 @@ pub(super) fn read_log(
 ) -> Result<Tail, JournalError> {
     let mut tail = Tail { cut: 0, before: None, items: Vec::new(), promised: View::ZERO };
     let mut records = None;
-    let files: Vec<(FileId, u64)> =
-        files.iter().copied().filter(|(file, _)| *file <= FileId::Segment(newest)).collect();
-    let mut this = open_segment(disk, &files, nonce, 1)?;
-    let mut next = open_segment(disk, &files, nonce, 2)?;
-    for segment in 1..=newest {
-        let after = open_segment(disk, &files, nonce, segment + 2)?;
-        let end = if segment == newest { End::Open } else { end_of(disk, next.as_ref(), after.as_ref()) };
+    for segment in segments(files, newest) {
+        let this = open_segment(disk, files, nonce, segment)?;
+        let mut end = End::Open;
+        if segment < newest {
+            let next = open_segment(disk, files, nonce, segment + 1)?;
+            let after = if segment + 1 < newest { open_segment(disk, files, nonce, segment + 2)? } else { None };
+            end = end_of(disk, next.as_ref(), after.as_ref());
+        }
         (tail.cut, tail.before, tail.items) = (0, records, Vec::new());
         records = match this {
             Some(this) => Some(read_segment(disk, &this, end, fold, &mut tail)),
@@ -106,10 +107,24 @@ pub(super) fn read_log(
                 None
             }
         };
-        (this, next) = (next, after);
     }
     tail.items.dedup_by(|item, before| *item == Item::Loss && *before == Item::Loss);
     Ok(tail)
+}
+
+/// The segments to read: those that exist up to the newest, the first of every gap (where one loss says it all), and
+/// the newest in any case.
+fn segments(files: &[(FileId, u64)], newest: u64) -> Vec<u64> {
+    let mut segments: Vec<u64> = [1, newest].into();
+    for (file, _) in files {
+        if let FileId::Segment(segment) = file {
+            segments.extend([*segment, segment.saturating_add(1)]);
+        }
+    }
+    segments.retain(|segment| (1..=newest).contains(segment));
+    segments.sort_unstable();
+    segments.dedup();
+    segments
 }
 
 /// A segment file whose header is readable.
@@ -238,10 +253,12 @@ impl<'a> SegmentReader<'a> {
 
     /// Judges one ordinal after the other, and hands out what is left of each. Returns where the log ends.
     fn read(&mut self, mut keep: impl FnMut(u32, Item)) -> u32 {
-        let limit = match self.end {
+        let count = match self.end {
             End::Exactly(records) => records.min(self.header.records),
             End::Sealed | End::Open => self.header.records,
         };
+        // Of a file cut short nothing is left beyond its end: one loss says so.
+        let limit = count.min(u32::try_from(self.image.length() / SLOT as u64).unwrap_or(u32::MAX));
         self.read_table(limit);
         let mut next = Some(self.header.data());
         for ordinal in 0..limit {
@@ -265,7 +282,7 @@ impl<'a> SegmentReader<'a> {
             next = known.map(|known| known.end());
             self.reached = self.reached.max(next.unwrap_or(0));
         }
-        limit
+        count
     }
 
     fn read_table(&mut self, limit: u32) {

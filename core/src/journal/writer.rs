@@ -347,8 +347,8 @@ impl Journal {
 impl Pieces {
     fn with_room_for(slots: usize, items: &[Item]) -> Self {
         let gathered = |length| if length < BY_REFERENCE { length } else { 0 };
-        let bytes = |item: &Item| HEADER + item.payload().map_or(0, |payload| gathered(payload.len())) + ALIGN as usize;
-        let records: usize = items.iter().map(bytes).sum();
+        let payload = |item: &Item| item.payload().map_or(0, |payload| gathered(payload.len()));
+        let records: usize = items.iter().map(|item| HEADER + payload(item) + ALIGN as usize).sum();
         Self { buffer: Vec::with_capacity(slots * SLOT + records), pieces: Vec::new() }
     }
 

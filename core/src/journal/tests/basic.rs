@@ -114,3 +114,18 @@ fn without_persistence_nothing_is_written_and_everything_counts_as_durable() {
     assert_eq!(bench.journal.identity().promised, view(3));
     assert_eq!(Bench::open(bench.disk, &options).recovered.entries, []);
 }
+
+/// A change of these numbers is a change of the format: it takes a new version, and a reader for this one.
+#[test]
+fn the_format_is_that_of_version_1() {
+    let options = options(8, 4096);
+    let mut bench = Bench::running(Disk::formatted(), &options);
+    bench.journal.promise(view(2));
+    bench.rounds([accepted(2, 1), floor(1), Record::Committed { index: Index(2), batch: batch(3, 9) }, Record::Whole]);
+    bench.idle();
+    bench.disk.write(FileId::Segment(1), crate::journal::segment::data_offset(8) + 100, b"rot");
+    let bench = bench.reopen(&options);
+    let hashes: Vec<u64> = bench.disk.files.values().map(|bytes| xxhash_rust::xxh3::xxh3_64(bytes)).collect();
+    let expected = [0xe5f0_2f97_110f_8623, 0xa7b8_fdcf_30c6_338c, 0x0384_7e15_dfff_05da];
+    assert_eq!(hashes, expected, "identity and two segments: {hashes:x?}");
+}

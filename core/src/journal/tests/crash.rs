@@ -14,6 +14,8 @@ pub(super) struct Cached {
     pub(super) durable: Disk,
     /// Written and not synced, oldest first.
     dirty: Vec<Atom>,
+    /// Written, and their sync failed: they read well, no later sync takes them along, and they are not on the disk.
+    stranded: Vec<Atom>,
 }
 
 /// A piece of a write that reaches the disk whole or not at all.
@@ -35,13 +37,18 @@ pub(super) struct Grain {
 
 impl Cached {
     pub(super) fn formatted() -> Cached {
-        Cached { durable: Disk::formatted(), dirty: Vec::new() }
+        Cached::after_power_loss(Disk::formatted())
+    }
+
+    fn after_power_loss(durable: Disk) -> Cached {
+        Cached { durable, dirty: Vec::new(), stranded: Vec::new() }
     }
 
     /// What a process sees.
     pub(super) fn seen(&self) -> Disk {
         let mut disk = self.durable.clone();
-        self.dirty.iter().for_each(|atom| disk.write(atom.file, atom.offset, &atom.bytes));
+        let cached = self.stranded.iter().chain(&self.dirty);
+        cached.for_each(|atom| disk.write(atom.file, atom.offset, &atom.bytes));
         disk
     }
 
@@ -56,6 +63,8 @@ impl Cached {
             self.durable.write(file, offset, &bytes);
         }
         self.durable.perform(action);
+        // What is written anew is read anew.
+        self.stranded.retain(|atom| !atom.is_covered_by(action));
     }
 
     /// What may be left after a crash while `pending` were under way.
@@ -77,9 +86,12 @@ impl Cached {
                 process.dirty.extend(chosen(&atoms, &kept));
                 states.push(process);
             }
+            let mut failed = base.clone();
+            failed.stranded.extend(atoms.iter().cloned());
+            states.push(failed);
             let unsynced: Vec<Atom> = base.dirty.iter().cloned().chain(atoms).collect();
             for kept in subsets(unsynced.len(), grain.free) {
-                let mut power = Cached { durable: base.durable.clone(), dirty: Vec::new() };
+                let mut power = Cached::after_power_loss(base.durable.clone());
                 for atom in chosen(&unsynced, &kept) {
                     power.durable.write(atom.file, atom.offset, &atom.bytes);
                 }
@@ -100,7 +112,21 @@ impl Cached {
             _ => (size, head.clone()),
         };
         self.dirty.retain(|atom| atom.file != file);
+        self.stranded.retain(|atom| atom.file != file);
         self.durable.perform(&DiskAction::Create { file, size, head });
+    }
+}
+
+impl Atom {
+    fn is_covered_by(&self, action: &DiskAction) -> bool {
+        let end = self.offset + self.bytes.len() as u64;
+        match action {
+            DiskAction::Create { file, .. } | DiskAction::Remove { file } => *file == self.file,
+            DiskAction::Write { file, writes } => {
+                let covers = |(at, bytes): &(u64, Bytes)| *at <= self.offset && end <= *at + bytes.len() as u64;
+                *file == self.file && writes.iter().any(covers)
+            }
+        }
     }
 }
 

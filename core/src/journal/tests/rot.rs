@@ -1,5 +1,5 @@
-//! Rot after a crash: whatever a life found and vouched for is still known by name when one record of it rots later, and
-//! is covered by a loss when its slot is gone too. Torn and rotten are not mixed up by a second opening.
+//! Rot after a crash: whatever a life found and vouched for is still known by name when one record of it rots later,
+//! and is covered by a loss when its slot is gone too. Torn and rotten are not mixed up by a second opening.
 
 use super::{
     super::{
@@ -71,8 +71,8 @@ fn written(acts: &[Act]) -> Vec<(Index, Batch)> {
     batches.collect()
 }
 
-/// Crashes at every point of `acts`, opens, and as soon as that life may speak, takes the power away: then each record in
-/// turn rots, with its slot intact or blank.
+/// Crashes at every point of `acts`, opens, and as soon as that life may speak, takes the power away: then each
+/// record in turn rots, with its slot intact or blank.
 fn explore(options: &JournalOptions, acts: &[Act], grain: Grain) -> (usize, usize) {
     let written = written(acts);
     let (mut named, mut lost) = (0, 0);
