@@ -38,7 +38,7 @@ oracles! {
     Durability = "durability",
     /// What was durable is found again after a restart and told in every promise, if only as unknown.
     Recovery = "recovery",
-    /// I4. What was chosen stays chosen: no later view proposes anything else there.
+    /// I4. What was chosen, or may yet be, in one view is what every later view proposes.
     Agreement = "agreement",
     /// I5. Whatever is taken as committed was chosen, as computed here from durable acceptances.
     Commit = "commit",
@@ -50,6 +50,8 @@ oracles! {
     Application = "application",
     /// I8. Nothing is assigned beyond the chosen prefix plus the window.
     Window = "window",
+    /// A leader's read is confirmed by a replication quorum that followed it after the read had arrived.
+    Read = "read",
     /// I10. A request of a session takes effect once, and is answered with what that once gave.
     Once = "once",
     /// I13. Log time never goes back and never outruns real time beyond the clocks' rate error.

@@ -104,8 +104,16 @@ impl Log {
         Index(self.slots.len() as u64)
     }
 
-    /// A leader gave a batch its place.
-    pub fn assign(&mut self, now: Time, view: View, index: Index, digest: Digest) -> Result<(), Finding> {
+    /// A leader gave a batch its place. `still_in(u)` are the members that may still accept in view u: their durable
+    /// promises allow it.
+    pub fn assign(
+        &mut self,
+        now: Time,
+        view: View,
+        index: Index,
+        digest: Digest,
+        still_in: impl Fn(View) -> NodeSet,
+    ) -> Result<(), Finding> {
         let limit = self.prefix.plus(self.window(index));
         if index > limit {
             let prefix = self.prefix;
@@ -115,7 +123,20 @@ impl Log {
             ));
         }
         self.propose(view, index, digest)?;
-        self.slots[place(index)].assigned.get_or_insert(now);
+        let slot = &mut self.slots[place(index)];
+        slot.assigned.get_or_insert(now);
+        // A proposal is safe if nothing else can be chosen below it, now or later (Lamport: "safe at" a ballot).
+        let quorums = self.configurations.configuration_at(index).quorums();
+        let other = slot.proposals.iter().filter(|p| p.view < view && p.digest != digest);
+        for Proposal { view: below, digest: rival, accepted } in other.copied() {
+            let may_have = accepted.union(still_in(below));
+            if quorums.has_replication_quorum(may_have) {
+                return Err((
+                    Oracle::Agreement,
+                    format!("{index}: {view} proposes {digest}; {rival} may be chosen in {below}, by {may_have}"),
+                ));
+            }
+        }
         Ok(())
     }
 

@@ -3,10 +3,11 @@
 use super::Finding;
 use crate::oracle::Oracle;
 use ios_core::{
-    ids::{Digest, DiskNonce, Incarnation, Index, NodeId, View},
+    ids::{ConnectionId, Digest, DiskNonce, Incarnation, Index, NodeId, View},
     message::Unknown,
     time::Time,
 };
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One member as its disk and its words show it.
 #[derive(Clone, Debug)]
@@ -20,6 +21,8 @@ pub struct Member {
     pub nonce: Option<DiskNonce>,
     /// The highest view it has vouched for in a message: from then on nothing lower is accepted.
     pub vouched: View,
+    /// By leader: the view of the last acknowledgement of a heartbeat, and at which event it left.
+    pub followed: BTreeMap<NodeId, (View, u64)>,
     /// By index: the batch durably recorded as committed.
     committed: Vec<Option<Digest>>,
     /// This life.
@@ -37,6 +40,25 @@ pub struct Life {
     pub applied: Index,
     /// The last request executed: index and position.
     pub executed: (Index, u32),
+    /// The last view it came to lead.
+    pub led: Option<View>,
+    /// Reads that have arrived and are not answered: connection, tag, and at which event. A client that has given up
+    /// waiting may ask the same again.
+    reads: BTreeSet<(ConnectionId, u64, u64)>,
+}
+
+impl Life {
+    /// A read arrives at this event.
+    pub fn ask(&mut self, connection: ConnectionId, tag: u64, event: u64) {
+        self.reads.insert((connection, tag, event));
+    }
+
+    /// A read is answered or refused. The event at which the first of its kind had arrived.
+    pub fn answer(&mut self, connection: ConnectionId, tag: u64) -> Option<u64> {
+        let first = *self.reads.range((connection, tag, 0)..=(connection, tag, u64::MAX)).next()?;
+        self.reads.remove(&first);
+        Some(first.2)
+    }
 }
 
 /// What a node tells about one index, after a restart or in a promise.
@@ -63,6 +85,7 @@ impl Member {
             incarnation: Incarnation::default(),
             nonce: None,
             vouched: View::ZERO,
+            followed: BTreeMap::new(),
             committed: Vec::new(),
             life: Life::default(),
         }

@@ -116,7 +116,11 @@ impl World {
         }
         let received = match &item {
             Item::Deliver { from, message, .. } => Some((Subject::of(message), Some(*from))),
-            Item::Request { request, .. } => Some((request_letter(request).subject, None)),
+            Item::Request { connection, request } => {
+                let connection = *connection;
+                self.ghost().asked(to, connection, request);
+                Some((request_letter(request).subject, None))
+            }
             _ => None,
         };
         let Some(input) = item.into_input() else { return };
@@ -303,7 +307,7 @@ impl World {
             return false;
         }
         let now = self.now();
-        self.ghost().replied(now, id, &response);
+        self.ghost().replied(now, id, connection, &response);
         let place = connection.0 as usize;
         let known = self.connections.get(place).filter(|known| known.node == (id, life)).copied();
         if let Some(known) = known {

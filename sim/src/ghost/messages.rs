@@ -1,0 +1,233 @@
+//! What may leave a node: messages to peers, answers to clients.
+
+use super::{
+    Finding, Ghost,
+    member::{Held, Told, describe},
+};
+use crate::oracle::Oracle;
+use ios_core::{
+    batch::{Batch, REQUEST_OVERHEAD},
+    ids::{ConnectionId, Index, NodeId, NodeSet, View},
+    message::{ClientResponse, Hello, PeerMessage, Promise, RequestKey},
+};
+use xxhash_rust::xxh3::xxh3_64;
+
+/// Bytes that open every batch of clients.
+const BATCH_HEAD: usize = 13;
+
+/// Above every view.
+pub(super) const EVERY_VIEW: View = View { round: u64::MAX, node: NodeId(u8::MAX) };
+
+/// What a node tells about, after a restart or in a promise.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Answer {
+    /// The first index.
+    pub(super) from: Index,
+    /// The first index it no longer tells about.
+    pub(super) to: Index,
+    /// Only acceptances in views below this one have to be told.
+    pub(super) below: View,
+    /// Whatever is not told as certain counts as unknown.
+    pub(super) loss: bool,
+}
+
+impl Ghost {
+    pub(super) fn check_message(&mut self, node: NodeId, to: NodeSet, message: &PeerMessage) -> Result<(), Finding> {
+        self.events += 1;
+        if to.contains(node) {
+            return Err((Oracle::Bounds, format!("{node} sends to itself")));
+        }
+        match message {
+            PeerMessage::Hello(hello) => self.hello(node, hello),
+            PeerMessage::Canvass { view } => self.owns(node, *view, "canvasses for"),
+            PeerMessage::Prepare { view, .. } => {
+                self.owns(node, *view, "prepares")?;
+                self.vouch(node, *view, "Prepare")
+            }
+            PeerMessage::Promise(promise) => self.promise(node, promise),
+            PeerMessage::Accept { view, index, batch, floor, coordinator } => {
+                if *coordinator != node {
+                    return Err((Oracle::Leadership, format!("{node} sends an Accept that {coordinator} shall count")));
+                }
+                self.floor(node, "Accept", *floor)?;
+                self.batch(node, batch)?;
+                self.checks.count(Oracle::Proposal);
+                self.log.propose(*view, *index, batch.digest())?;
+                if view.node == node { self.vouch(node, *view, "Accept") } else { Ok(()) }
+            }
+            PeerMessage::Accepted { view, index, digest, incarnation } => {
+                self.checks.count(Oracle::Proposal);
+                self.log.propose(*view, *index, *digest)?;
+                self.holds(node, "acknowledges", *view, *index, *digest)?;
+                self.lives(node, *incarnation)?;
+                self.vouch(node, *view, "Accepted")
+            }
+            PeerMessage::Chosen { index, digest, .. } => self.chosen(node, "tells", *index, *digest),
+            PeerMessage::Heartbeat { view, floor, .. } => {
+                self.owns(node, *view, "sends heartbeats of")?;
+                self.vouch(node, *view, "Heartbeat")?;
+                self.floor(node, "Heartbeat", *floor)
+            }
+            PeerMessage::Entries { leading, entries, .. } => {
+                for (index, batch) in entries {
+                    self.chosen(node, "hands out", *index, batch.digest())?;
+                }
+                leading.map_or(Ok(()), |(_, floor)| self.floor(node, "Entries", floor))
+            }
+            PeerMessage::HeartbeatAck { view, .. } => {
+                let at = self.events;
+                self.member(node).followed.insert(view.node, (*view, at));
+                self.vouch(node, *view, "HeartbeatAck")
+            }
+            // A promise named here only makes the receiver ask above it: nothing rests on its being durable.
+            PeerMessage::CanvassReply { .. } | PeerMessage::Reject { .. } => Ok(()),
+            PeerMessage::Refused { .. } | PeerMessage::Fetch { .. } => Ok(()),
+        }
+    }
+
+    fn hello(&mut self, node: NodeId, hello: &Hello) -> Result<(), Finding> {
+        self.lives(node, hello.incarnation)?;
+        let nonce = *self.member(node).nonce.get_or_insert(hello.nonce);
+        if nonce != hello.nonce {
+            return Err((
+                Oracle::Leadership,
+                format!("{node} says it runs on disk {}, before on {nonce}", hello.nonce),
+            ));
+        }
+        Ok(())
+    }
+
+    fn promise(&mut self, node: NodeId, promise: &Promise) -> Result<(), Finding> {
+        self.vouch(node, promise.view, "Promise")?;
+        self.floor(node, "Promise", promise.floor)?;
+        self.checks.count(Oracle::Recovery);
+        let told = promise.entries.iter().map(|entry| Told {
+            index: entry.index,
+            accepted: entry.accepted.as_ref().map(|(view, batch)| (*view, batch.digest())),
+            committed: entry.committed,
+            unknown: entry.unknown,
+            certain: entry.certain,
+        });
+        // What is up to its floor is told as a whole; what was accepted in its own view or above came after it.
+        let from = promise.from.max(promise.floor.max(promise.compacted_below).next());
+        let answer = Answer { from, to: promise.to, below: promise.view, loss: promise.loss };
+        self.tells(node, answer, told, "promises")?;
+        for entry in &promise.entries {
+            let Some((view, batch)) = &entry.accepted else { continue };
+            if entry.committed {
+                self.chosen(node, "promises", entry.index, batch.digest())?;
+            } else {
+                self.holds(node, "promises", *view, entry.index, batch.digest())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks what a node tells, in ascending order, against what is durable there.
+    pub(super) fn tells(
+        &self,
+        node: NodeId,
+        answer: Answer,
+        told: impl Iterator<Item = Told>,
+        does: &str,
+    ) -> Result<(), Finding> {
+        let mut told = told.peekable();
+        let end = answer.to.min(self.log.last().next());
+        for index in (answer.from.0..end.0).map(Index) {
+            while told.next_if(|entry| entry.index < index).is_some() {}
+            let entry = told.next_if(|entry| entry.index == index);
+            let accepted = self.log.accepted(node, index, answer.below);
+            let held = Held { accepted, committed: self.members[usize::from(node.0)].committed(index) };
+            if !held.is_told_by(entry, answer.loss) {
+                let told = describe(entry);
+                return Err((Oracle::Recovery, format!("{node} {does} {index} as {told}; durable is {held}")));
+            }
+        }
+        Ok(())
+    }
+
+    fn batch(&mut self, node: NodeId, batch: &Batch) -> Result<(), Finding> {
+        let commands = batch.len();
+        self.bounded(node, "batch", commands, self.options.max_batch)?;
+        let bytes = batch.bytes().len().saturating_sub(commands.saturating_mul(REQUEST_OVERHEAD));
+        // One request larger than the limit gets a batch of its own.
+        let limit = if commands > 1 { self.options.max_batch_bytes + BATCH_HEAD } else { usize::MAX };
+        self.bounded(node, "batch bytes", bytes, limit)
+    }
+
+    // ---- Answers to clients.
+
+    pub(super) fn check_reply(
+        &mut self,
+        node: NodeId,
+        connection: ConnectionId,
+        response: &ClientResponse,
+    ) -> Result<(), Finding> {
+        match response {
+            ClientResponse::Read { tag, .. } => self.confirmed(node, connection, *tag),
+            ClientResponse::Refused { request: RequestKey::Tag(tag), .. } => {
+                self.member(node).life.answer(connection, *tag);
+                Ok(())
+            }
+            ClientResponse::Written { session, sequence, revision, payload } => {
+                self.checks.count(Oracle::Once);
+                let reply = (*revision, xxh3_64(payload));
+                let Some(effect) = self.effects.get_mut(&(*session, *sequence)) else {
+                    return Err((
+                        Oracle::Once,
+                        format!("{node} answers request {sequence} of {session}, which never took effect"),
+                    ));
+                };
+                let first = *effect.reply.get_or_insert(reply);
+                let index = effect.index;
+                if first != reply {
+                    return Err((
+                        Oracle::Once,
+                        format!(
+                            "{node} answers request {sequence} of {session} differently than it was answered before"
+                        ),
+                    ));
+                }
+                self.answers(node, index)
+            }
+            ClientResponse::Registered { session, .. } => self.answers(node, session.index),
+            _ => Ok(()),
+        }
+    }
+
+    /// A read is answered. Whoever led when it arrived may have been replaced unnoticed since its last heartbeat; it
+    /// had not if, after that, a replication quorum still followed it.
+    fn confirmed(&mut self, node: NodeId, connection: ConnectionId, tag: u64) -> Result<(), Finding> {
+        self.checks.count(Oracle::Read);
+        let life = &mut self.member(node).life;
+        let Some(asked) = life.answer(connection, tag) else {
+            return Err((Oracle::Read, format!("{node} answers read {tag} of {connection}, which nobody asked")));
+        };
+        let Some(view) = life.led else {
+            return Err((Oracle::Read, format!("{node} answers a read without ever having led")));
+        };
+        let follows = |id: &NodeId| {
+            let last = self.members[usize::from(id.0)].followed.get(&node);
+            *id == node || last.is_some_and(|(followed, at)| *followed == view && *at > asked)
+        };
+        let configuration = self.configurations.configuration_at(self.log.prefix().next());
+        let followers: NodeSet = configuration.members().iter().copied().filter(follows).collect();
+        if configuration.quorums().has_replication_quorum(followers) {
+            return Ok(());
+        }
+        Err((Oracle::Read, format!("{node} answers a read in {view} that only {followers} followed since it arrived")))
+    }
+
+    /// A reply that says what the log did up to `index`.
+    fn answers(&mut self, node: NodeId, index: Index) -> Result<(), Finding> {
+        self.checks.count(Oracle::Commit);
+        let (applied, prefix) = (self.member(node).life.applied, self.log.prefix());
+        if index <= applied.min(prefix) {
+            return Ok(());
+        }
+        Err((
+            Oracle::Commit,
+            format!("{node} answers what {index} did; it has executed up to {applied}, chosen is up to {prefix}"),
+        ))
+    }
+}
