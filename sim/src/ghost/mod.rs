@@ -1,9 +1,9 @@
 //! Ghost state: what is true of a cluster, kept outside of it and checked after every event.
 //!
-//! The ghost sees what leaves a node ([`messages`]), what its disk holds durably, and its notes ([`notes`]). From durable
-//! acceptances alone it computes what is *chosen* ([`log`]); from that and from what each member has durably promised
-//! ([`member`]) it decides whether what the node does may be done ([`rules`]). It never looks into a node, so a core
-//! with a wrong idea of itself convinces nobody here.
+//! The ghost sees what leaves a node ([`messages`]), what its disk holds durably, and its notes ([`notes`]). From
+//! durable acceptances alone it computes what is *chosen* ([`log`]); from that and from what each member has durably
+//! promised ([`member`]) it decides whether what the node does may be done ([`rules`]). It never looks into a node, so
+//! a core with a wrong idea of itself convinces nobody here.
 //!
 //! Every event costs a few comparisons and at most one look-up; only promises and restarts walk over entries. The first
 //! violation is kept, later ones follow from it.
