@@ -264,8 +264,12 @@ pub fn against_expectation(scenario: &Scenario, outcome: &Outcome) -> Option<Str
     }
 }
 
-/// The first part of a scenario that never came to act, which makes whatever it shows worthless.
+/// The first part of a scenario that never came to act, which makes whatever it shows worthless. A run ends where it is
+/// violated: what lay beyond had no chance.
 pub fn idle_part(scenario: &Scenario, outcome: &Outcome) -> Option<String> {
+    if outcome.violation.is_some() {
+        return None;
+    }
     let lines = scenario.plan.iter().zip(&outcome.fired).filter(|(_, fired)| !**fired);
     let overrides = scenario.overrides.iter().zip(&outcome.used).filter(|(_, used)| !**used);
     let lines = lines.map(|(line, _)| format!("never happened: {line}"));
@@ -353,6 +357,7 @@ mod tests {
         for (oracle, holds) in [(Oracle::Window, true), (Oracle::Commit, false)] {
             outcome.violation = Some(Violation { oracle, time: Time(1), text: "seen".into() });
             assert_eq!(against_expectation(&failing, &outcome).is_none(), holds);
+            assert_eq!(idle_part(&failing, &outcome), None);
         }
         let report = run("name", &failing, &outcome);
         assert!(
