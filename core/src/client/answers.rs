@@ -14,6 +14,9 @@ use crate::{
 };
 use alloc::vec::Vec;
 
+/// Where an answer came from: the endpoint, and the life of the connection.
+type Road = (EndpointId, Tag);
+
 /// Refusals by an overloaded node after which others are asked: it may be one that only believes to lead.
 const OVERLOADED_PATIENCE: u32 = 4;
 
@@ -53,20 +56,22 @@ impl Client {
                 self.links.identify(endpoint, node);
                 turn.note(ClientNote::Identified { endpoint, node });
             }
-            ClientResponse::Registered { tag, session, ttl } => self.registered(turn, Tag(tag), session, ttl),
+            ClientResponse::Registered { tag, session, ttl } => {
+                self.registered(turn, (endpoint, life), Tag(tag), session, ttl);
+            }
             ClientResponse::Written { session, sequence, revision, payload } => {
                 match self.holder(RequestKey::Write(session, sequence)) {
-                    Some(tag) => self.done(turn, tag, Outcome::Done { revision, reply: payload }),
+                    Some(tag) => self.done(turn, (endpoint, life), tag, Outcome::Done { revision, reply: payload }),
                     None => turn.ignore(IgnoredAnswer::Unasked),
                 }
             }
             ClientResponse::Read { tag, revision, payload } => match self.holder(RequestKey::Tag(tag)) {
                 Some(tag) if self.errand_of(tag).is_none() => {
-                    self.done(turn, tag, Outcome::Done { revision, reply: payload });
+                    self.done(turn, (endpoint, life), tag, Outcome::Done { revision, reply: payload });
                 }
                 _ => turn.ignore(IgnoredAnswer::Unasked),
             },
-            ClientResponse::Done { tag } => self.errand_done(turn, Tag(tag)),
+            ClientResponse::Done { tag } => self.errand_done(turn, (endpoint, life), Tag(tag)),
             ClientResponse::Refused { request, refusal } => self.refused(turn, endpoint, life, request, refusal),
             ClientResponse::Welcome { .. } | ClientResponse::Status { .. } => turn.ignore(IgnoredAnswer::Unasked),
         }
@@ -89,10 +94,19 @@ impl Client {
         self.errand.filter(|(errand_tag, _)| *errand_tag == tag).map(|(_, errand)| errand)
     }
 
-    fn done(&mut self, turn: &mut Turn, tag: Tag, outcome: Outcome) {
-        self.links.progress();
+    fn done(&mut self, turn: &mut Turn, road: Road, tag: Tag, outcome: Outcome) {
+        self.arrived(turn, road, tag);
         self.sign_of_life(tag);
         self.complete(turn, tag, outcome);
+    }
+
+    /// A result came on this connection: how far away its other end is shows if it answers the try that is open there.
+    fn arrived(&mut self, turn: &Turn, (endpoint, life): Road, tag: Tag) {
+        let took = match self.operations.get_mut(tag).phase() {
+            Phase::Open(open) if (open.endpoint, open.life) == (endpoint, life) => Some(turn.now.since(open.since)),
+            _ => None,
+        };
+        self.links.progress(endpoint, took);
     }
 
     /// A write or errand of the session was answered: the cluster heard of the session after its first try left.
@@ -103,18 +117,22 @@ impl Client {
         }
     }
 
-    fn registered(&mut self, turn: &mut Turn, tag: Tag, id: SessionId, ttl: Span) {
+    fn registered(&mut self, turn: &mut Turn, road: Road, tag: Tag, id: SessionId, ttl: Span) {
         if self.holder(RequestKey::Tag(tag.0)).is_none() || self.errand_of(tag) != Some(Errand::Register) {
             turn.ignore(IgnoredAnswer::Unasked);
             return;
         }
+        self.arrived(turn, road, tag);
         let sent = self.end_errand().expect("it was sent, or nobody would wait for its answer");
-        self.session = Some(Session::new(id, ttl, sent));
+        self.session = Some(Session::new(id, ttl, sent, turn.now));
         turn.note(ClientNote::Registered { session: id });
     }
 
-    fn errand_done(&mut self, turn: &mut Turn, tag: Tag) {
+    fn errand_done(&mut self, turn: &mut Turn, road: Road, tag: Tag) {
         let asked = self.holder(RequestKey::Tag(tag.0)).and_then(|tag| self.errand_of(tag));
+        if matches!(asked, Some(Errand::KeepAlive | Errand::Close)) {
+            self.arrived(turn, road, tag);
+        }
         match asked {
             Some(Errand::KeepAlive) => {
                 self.sign_of_life(tag);
@@ -212,7 +230,13 @@ impl Client {
         }
     }
 
-    pub(super) fn lose_try(&mut self, turn: &mut Turn, tag: Tag) {
+    /// A try ended with its fate open. An errand ends with it, to be begun anew if it is still wanted: so an answer is
+    /// one to a try that is known, and says when at the earliest the cluster heard of the session.
+    fn lose_try(&mut self, turn: &mut Turn, tag: Tag) {
+        if self.errand_of(tag).is_some() {
+            self.end_errand();
+            return;
+        }
         let operation = self.operations.get_mut(tag);
         operation.lose_try();
         let attempts = operation.attempts;
@@ -259,6 +283,7 @@ impl Client {
     /// No answer to a try. If nothing else came either since it left, the connection is taken for dead.
     fn time_out(&mut self, turn: &mut Turn, tag: Tag, endpoint: EndpointId, since: Time) {
         turn.note(ClientNote::TimedOut { endpoint });
+        self.links.grow_patient(endpoint);
         if self.links.silent_since(endpoint, since) {
             turn.out.push(ClientOutput::Disconnect { endpoint });
             self.lose_link(turn, endpoint);

@@ -7,6 +7,9 @@ use crate::{
 };
 use alloc::{vec, vec::Vec};
 
+/// How many times `try_timeout` an unanswered try may take at most.
+const PATIENCE_MAX: u64 = 8;
+
 /// Redirects followed in a row, without anything done, before the next endpoint in the ring is asked instead.
 const HOPS_MAX: u32 = 2;
 
@@ -26,6 +29,8 @@ pub(super) struct Links {
     failures: u32,
     /// No connection is made before this.
     connect_at: Time,
+    /// The patience to begin with, and the least.
+    try_timeout: Span,
 }
 
 #[derive(Clone, Debug)]
@@ -35,20 +40,31 @@ struct Link {
     node: Option<NodeId>,
     /// When something last arrived, or the connection came up.
     heard: Time,
+    /// How long a try there, or the making of a connection, may take. A node may be farther away than `try_timeout`
+    /// allows for, and its answers, thrown away with the connection, would come too late for ever.
+    patience: Span,
 }
 
 /// Down -> Connecting -> Up -> Down; any of them may end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum State {
     Down,
-    Connecting { since: Time },
+    Connecting { until: Time },
     Up { life: Tag },
 }
 
 impl Links {
-    pub fn new(endpoints: usize, current: EndpointId, now: Time) -> Self {
-        let down = Link { state: State::Down, node: None, heard: now };
-        Self { links: vec![down; endpoints], current, ring: current, hops: 0, failures: 0, connect_at: now }
+    pub fn new(endpoints: usize, current: EndpointId, try_timeout: Span, now: Time) -> Self {
+        let down = Link { state: State::Down, node: None, heard: now, patience: try_timeout };
+        Self {
+            links: vec![down; endpoints],
+            current,
+            ring: current,
+            hops: 0,
+            failures: 0,
+            connect_at: now,
+            try_timeout,
+        }
     }
 
     pub fn current(&self) -> EndpointId {
@@ -77,10 +93,10 @@ impl Links {
     }
 
     /// When the state of the current connection changes by itself.
-    pub fn deadline(&self, try_timeout: Span, wanted: bool) -> Option<Time> {
+    pub fn deadline(&self, wanted: bool) -> Option<Time> {
         match self.state(self.current) {
             State::Down => wanted.then_some(self.connect_at),
-            State::Connecting { since } => Some(since + try_timeout),
+            State::Connecting { until } => Some(until),
             State::Up { .. } => None,
         }
     }
@@ -116,9 +132,24 @@ impl Links {
         self.connect_at = time;
     }
 
-    /// A node did what it was asked, so redirects that led there were right.
-    pub fn progress(&mut self) {
+    pub fn patience(&self, endpoint: EndpointId) -> Span {
+        self.links[endpoint.0].patience
+    }
+
+    /// No answer in time: the next one may take twice as long.
+    pub fn grow_patient(&mut self, endpoint: EndpointId) {
+        let most = self.try_timeout.times(PATIENCE_MAX);
+        let patience = &mut self.links[endpoint.0].patience;
+        *patience = patience.times(2).min(most);
+    }
+
+    /// A node did what it was asked, so redirects that led there were right; and it did it so soon.
+    pub fn progress(&mut self, endpoint: EndpointId, took: Option<Span>) {
         self.hops = 0;
+        let patience = &mut self.links[endpoint.0].patience;
+        if let Some(took) = took {
+            *patience = Span(patience.0 / 2).max(took.times(2)).max(self.try_timeout);
+        }
     }
 
     /// Goes to where `leader` answers, if that is known and elsewhere, and if redirects have not led about for too
@@ -162,7 +193,7 @@ mod tests {
 
     #[test]
     fn members_that_send_a_client_to_each_other_do_not_keep_it_from_the_rest() {
-        let mut links = Links::new(4, EndpointId(0), Time::ZERO);
+        let mut links = Links::new(4, EndpointId(0), Span::secs(1), Time::ZERO);
         (0..4).for_each(|place| links.identify(EndpointId(place), NodeId(place as u8)));
         let mut asked = vec![];
         for _ in 0..3 {

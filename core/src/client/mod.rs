@@ -39,7 +39,7 @@
 //!   holds more replies than that.
 //! - After `Expired` the old sequences mean nothing any more, so whatever may have executed under one is never sent
 //!   again. A session that was silent for three quarters of its lifetime is given up before it can expire under a fresh
-//!   write; one whose registration was answered too late, or twice, expires unused.
+//!   write; one whose registration was given up for lost expires unused.
 //!
 //! # What is absent
 //! No order between operations of one client: who needs one waits for the first to complete. No retry of an operation
@@ -133,8 +133,8 @@ impl Client {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let first = EndpointId(below(&mut rng, endpoints as u64) as usize);
         Self {
-            links: Links::new(endpoints, first, now),
-            operations: Operations::new(options.try_timeout),
+            links: Links::new(endpoints, first, options.try_timeout, now),
+            operations: Operations::default(),
             session: None,
             errand: None,
             stage: Stage::Open,
@@ -173,7 +173,7 @@ impl Client {
             None => session.keep_alive_at(self.options.keep_alive_percent),
             Some(_) => session.doubtful_at(),
         });
-        let link = self.links.deadline(self.options.try_timeout, !self.operations.is_empty());
+        let link = self.links.deadline(!self.operations.is_empty());
         [self.operations.next_due(), session, link].into_iter().flatten().min()
     }
 

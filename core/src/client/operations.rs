@@ -1,11 +1,7 @@
 //! The operations a client has in hand: which of them can be sent, which wait and until when.
 
 use super::{EndpointId, OperationId};
-use crate::{
-    ids::Sequence,
-    message::Refusal,
-    time::{Span, Time},
-};
+use crate::{ids::Sequence, message::Refusal, time::Time};
 use alloc::{
     collections::{BTreeMap, BTreeSet},
     vec::Vec,
@@ -76,6 +72,8 @@ pub(super) struct Try {
     /// The connection's life.
     pub life: Tag,
     pub since: Time,
+    /// When it is given up as lost.
+    pub until: Time,
 }
 
 impl Operation {
@@ -99,6 +97,10 @@ impl Operation {
         matches!(self.kind, Kind::Write { lost: true, .. })
     }
 
+    pub fn is_open(&self) -> bool {
+        matches!(self.phase, Phase::Open(_))
+    }
+
     /// Whether the one open try is on this life of this connection: then an answer there is to it.
     pub fn is_open_on(&self, endpoint: EndpointId, life: Tag) -> bool {
         matches!(self.phase, Phase::Open(open) if (open.endpoint, open.life) == (endpoint, life))
@@ -106,7 +108,7 @@ impl Operation {
 
     /// Whether a try of this write may have been given a place in the log, or may still be.
     pub fn may_have_executed(&self) -> bool {
-        self.has_lost_a_try() || self.is_write() && matches!(self.phase, Phase::Open(_))
+        self.has_lost_a_try() || self.is_write() && self.is_open()
     }
 
     /// Records that a try ended with its fate open.
@@ -121,26 +123,15 @@ impl Operation {
 ///
 /// - `ready` and `queue` hold exactly the operations in these phases.
 /// - `timers` holds each operation once, at its deadline or the end of its phase, whichever is earlier.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Operations {
     table: BTreeMap<Tag, Operation>,
     ready: BTreeSet<Tag>,
     queue: BTreeSet<Tag>,
     timers: BTreeSet<(Time, Tag)>,
-    try_timeout: Span,
 }
 
 impl Operations {
-    pub fn new(try_timeout: Span) -> Self {
-        Self {
-            table: BTreeMap::new(),
-            ready: BTreeSet::new(),
-            queue: BTreeSet::new(),
-            timers: BTreeSet::new(),
-            try_timeout,
-        }
-    }
-
     pub fn insert(&mut self, tag: Tag, kind: Kind, phase: Phase, deadline: Time) {
         let operation = Operation { kind, first_sent: None, attempts: 0, refusal: None, deadline, phase };
         self.enlist(tag, &operation);
@@ -219,20 +210,20 @@ impl Operations {
             Phase::Ready => self.ready.insert(tag),
             Phase::Waiting(_) | Phase::Open(_) => false,
         };
-        self.timers.insert((self.timer(operation), tag));
+        self.timers.insert((timer(operation), tag));
     }
 
     fn delist(&mut self, tag: Tag, operation: &Operation) {
         self.queue.remove(&tag);
         self.ready.remove(&tag);
-        self.timers.remove(&(self.timer(operation), tag));
+        self.timers.remove(&(timer(operation), tag));
     }
+}
 
-    fn timer(&self, operation: &Operation) -> Time {
-        operation.deadline.min(match operation.phase {
-            Phase::Queued | Phase::Ready => Time::NEVER,
-            Phase::Waiting(until) => until,
-            Phase::Open(open) => open.since + self.try_timeout,
-        })
-    }
+fn timer(operation: &Operation) -> Time {
+    operation.deadline.min(match operation.phase {
+        Phase::Queued | Phase::Ready => Time::NEVER,
+        Phase::Waiting(until) => until,
+        Phase::Open(open) => open.until,
+    })
 }

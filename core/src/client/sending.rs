@@ -37,7 +37,10 @@ impl Client {
 
     fn wanted_errand(&self, now: Time) -> Option<Errand> {
         let Some(session) = &self.session else {
-            return self.operations.first_queued().map(|_| Errand::Register);
+            // A registration under way is awaited even if nobody wants it any more: the next write will.
+            let open = self.errand.and_then(|(tag, _)| self.operations.get(tag)).is_some_and(Operation::is_open);
+            let wanted = self.operations.first_queued().is_some() || open && self.stage == Stage::Open;
+            return wanted.then_some(Errand::Register);
         };
         let keep_alive = session.is_idle() && now >= session.keep_alive_at(self.options.keep_alive_percent);
         match self.stage {
@@ -63,22 +66,24 @@ impl Client {
     /// Connects to the current endpoint if anything waits for it, and gives up a connection that is not made in time.
     pub(super) fn tend_links(&mut self, turn: &mut Turn) {
         let endpoint = self.links.current();
-        if let State::Connecting { since } = self.links.state(endpoint)
-            && turn.now >= since + self.options.try_timeout
+        if let State::Connecting { until } = self.links.state(endpoint)
+            && turn.now >= until
         {
+            self.links.grow_patient(endpoint);
             turn.out.push(ClientOutput::Disconnect { endpoint });
             self.lose_link(turn, endpoint);
         }
         let endpoint = self.links.current();
         if !self.operations.is_empty() && self.links.may_connect(turn.now) {
-            self.links.set_state(endpoint, State::Connecting { since: turn.now });
+            self.links.set_state(endpoint, State::Connecting { until: turn.now + self.links.patience(endpoint) });
             turn.out.push(ClientOutput::Connect { endpoint });
         }
     }
 
     pub(super) fn send_what_can_go(&mut self, turn: &mut Turn) {
         let Some(life) = self.links.current_life() else { return };
-        let open = Try { endpoint: self.links.current(), life, since: turn.now };
+        let endpoint = self.links.current();
+        let open = Try { endpoint, life, since: turn.now, until: turn.now + self.links.patience(endpoint) };
         let trusted = self.session.as_ref().is_some_and(|session| !session.is_doubtful(turn.now));
         let mut last = Tag(0);
         while let Some(tag) = self.operations.ready_after(last) {

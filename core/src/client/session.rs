@@ -26,9 +26,12 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// A session registered at `heard` or later, which expires after `ttl` without a sign of life.
-    pub fn new(id: SessionId, ttl: Span, heard: Time) -> Self {
+    /// A session asked for at `sent` and known at `now`, which expires after `ttl` without a sign of life. If the
+    /// answer took long, the session is trusted for a while all the same: where it always does, nothing would be done
+    /// otherwise.
+    pub fn new(id: SessionId, ttl: Span, sent: Time, now: Time) -> Self {
         let ttl = ttl.max(SESSION_TTL_MIN);
+        let heard = sent.max(now - Span(ttl.0 / 2));
         let (acked, last) = (Sequence(0), Sequence(0));
         Self { id, ttl, heard, acked, last, finished: 0, in_flight: BTreeMap::new() }
     }
@@ -109,7 +112,7 @@ mod tests {
     use crate::ids::Index;
 
     fn session() -> Session {
-        Session::new(SessionId { index: Index(1), position: 0 }, Span::secs(10), Time::ZERO)
+        Session::new(SessionId { index: Index(1), position: 0 }, Span::secs(10), Time::ZERO, Time::ZERO)
     }
 
     #[test]
@@ -146,8 +149,15 @@ mod tests {
     }
 
     #[test]
+    fn a_session_known_late_is_trusted_for_a_quarter_of_its_lifetime() {
+        let late = Time::ZERO + Span::secs(60);
+        let session = Session::new(session().id(), Span::secs(10), Time::ZERO, late);
+        assert_eq!(session.doubtful_at(), late + Span::millis(2500));
+    }
+
+    #[test]
     fn a_lifetime_no_cluster_would_give_does_not_make_a_session_doubtful_at_once() {
-        let session = Session::new(session().id(), Span::ZERO, Time::ZERO);
+        let session = Session::new(session().id(), Span::ZERO, Time::ZERO, Time::ZERO);
         assert!(!session.is_doubtful(Time::ZERO) && session.is_doubtful(Time::ZERO + SESSION_TTL_MIN));
     }
 }

@@ -142,3 +142,36 @@ fn connections_that_are_never_made_are_given_up_and_tried_ever_more_rarely() {
     assert_eq!((rig.script.matches("  connect").count(), given_up), (101, 100));
     assert!(rig.now > Time::ZERO + Span::secs(100) + Span::millis(250 * 90), "too fast: {}", rig.now);
 }
+
+#[test]
+fn a_node_farther_away_than_a_try_may_take_is_heard_in_the_end() {
+    let mut rig = Rig::with(1, ClientOptions { try_timeout: Span::millis(100), ..options() });
+    rig.submit(1, Access::Read, Span::secs(10)).up(0);
+    // Its answers take 700 ms, and what is on its way when the connection is given up is lost.
+    let mut tries = Vec::new();
+    while rig.client.outstanding() > 0 {
+        let sent = rig.now;
+        let patience = rig.client.deadline().unwrap().since(sent);
+        tries.push(patience);
+        if patience > Span::millis(700) {
+            rig.now = sent + Span::millis(700);
+            rig.value(0, 1);
+        } else {
+            // The timeout, the pauses before the connection and before the try.
+            rig.wake();
+            while !rig.script.ends_with("  connect e0\n") {
+                rig.wake();
+            }
+            rig.up(0);
+            while !rig.script.ends_with(": p1\n") {
+                rig.wake();
+            }
+        }
+    }
+    assert_eq!(tries, [100, 200, 400, 800].map(Span::millis));
+    // Twice what the answer took is what the next one may take.
+    rig.read(2);
+    assert_eq!(rig.client.deadline(), Some(rig.now + Span::millis(1400)));
+    rig.value(0, 2).read(3);
+    assert_eq!(rig.client.deadline(), Some(rig.now + Span::millis(700)));
+}

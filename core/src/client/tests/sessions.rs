@@ -71,9 +71,10 @@ fn sixty_four_in_flight_complete_in_any_order() {
 }
 
 #[test]
-fn a_registration_is_tried_again_and_a_late_answer_to_any_try_will_do() {
+fn a_registration_is_tried_again_under_a_new_tag_and_only_its_answer_counts() {
     let mut rig = Rig::new(2);
-    rig.write(1).up(0).wake().wake().up(1).wake().registered(1, 1).registered(1, 2);
+    rig.write(1).up(0).wake().wake().up(1).receive(1, "registered 1/0", late_answer());
+    rig.registered(1, 2).registered(1, 3);
     rig.check(expect![[r#"
         > submit o1 Write
           connect e0
@@ -87,14 +88,38 @@ fn a_registration_is_tried_again_and_a_late_answer_to_any_try_will_do() {
         > wake
           connect e1
         > e1 is up
-          e1 <- hello (4)
-        > wake
-          e1 <- register (2)
+          e1 <- hello (5)
+          e1 <- register (4)
         > e1 says registered 1/0
-          (Registered { session: 1/0 })
-          e1 <- write 1/0 #1 acked 0: p1
-        > e1 says registered 2/0
           (Ignored(Unasked))
+        > e1 says registered 2/0
+          (Registered { session: 2/0 })
+          e1 <- write 2/0 #1 acked 0: p1
+        > e1 says registered 3/0
+          (Ignored(Unasked))
+    "#]]);
+}
+
+fn late_answer() -> ClientResponse {
+    ClientResponse::Registered { tag: 2, session: id(1), ttl: TTL }
+}
+
+#[test]
+fn a_registration_under_way_is_awaited_for_the_writes_to_come() {
+    let mut rig = Rig::with(1, ClientOptions { try_timeout: Span::secs(2), ..options() });
+    rig.submit(1, Access::Write, Span::secs(1)).up(0).wake().registered(0, 1).write(2);
+    rig.check(expect![[r#"
+        > submit o1 Write
+          connect e0
+        > e0 is up
+          e0 <- hello (3)
+          e0 <- register (2)
+        > wake
+          o1 not done: no node answered in time
+        > e0 says registered 1/0
+          (Registered { session: 1/0 })
+        > submit o2 Write
+          e0 <- write 1/0 #1 acked 0: p2
     "#]]);
 }
 
