@@ -168,7 +168,8 @@ impl Client {
 
     /// When to feed [`ClientInput::Wake`] at the latest.
     pub fn deadline(&self) -> Option<Time> {
-        let session = self.session.as_ref().filter(|session| session.is_idle() && self.stage == Stage::Open);
+        let is_quiet = |session: &&Session| session.is_idle() && self.operations.first_queued().is_none();
+        let session = self.session.as_ref().filter(is_quiet).filter(|_| self.stage == Stage::Open);
         let session = session.map(|session| match self.errand {
             None => session.keep_alive_at(self.options.keep_alive_percent),
             Some(_) => session.doubtful_at(),

@@ -42,7 +42,9 @@ impl Client {
             let wanted = self.operations.first_queued().is_some() || open && self.stage == Stage::Open;
             return wanted.then_some(Errand::Register);
         };
-        let keep_alive = session.is_idle() && now >= session.keep_alive_at(self.options.keep_alive_percent);
+        // A write about to be sent is a sign of life itself.
+        let is_quiet = session.is_idle() && self.operations.first_queued().is_none();
+        let keep_alive = is_quiet && now >= session.keep_alive_at(self.options.keep_alive_percent);
         match self.stage {
             Stage::Open => keep_alive.then_some(Errand::KeepAlive),
             Stage::Closing(deadline) => (self.outstanding() == 0 && now < deadline).then_some(Errand::Close),

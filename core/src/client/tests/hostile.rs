@@ -112,6 +112,8 @@ impl World {
     fn step(&mut self, input: ClientInput) {
         let mut out = Vec::new();
         self.client.step(self.now, input, &mut out);
+        let late = self.client.deadline().filter(|deadline| *deadline <= self.now);
+        assert_eq!(late, None, "a deadline in the past spins the driver");
         for output in out {
             match output {
                 ClientOutput::Connect { endpoint } => self.connecting.push(endpoint.0),

@@ -173,6 +173,24 @@ fn an_idle_session_is_kept_alive() {
 }
 
 #[test]
+fn a_write_spares_the_keep_alive() {
+    let mut rig = Rig::new(1);
+    rig.in_session().written(0, 1, 1);
+    // Due by now, but the write comes first; and a session known late is due at once.
+    rig.now = Time::ZERO + Span::millis(9_900);
+    rig.down(0)
+        .write(1)
+        .wake()
+        .up(0)
+        .written(0, 1, 2)
+        .pass(Span::secs(60))
+        .write(2)
+        .pass(Span::millis(900))
+        .registered(0, 2);
+    assert!(!rig.script.contains("keep alive"), "{}", rig.script);
+}
+
+#[test]
 fn a_session_that_nobody_keeps_alive_is_not_trusted_with_another_write() {
     let mut rig = Rig::new(1);
     rig.in_session().written(0, 1, 1).down(0).pass(Span::secs(29)).write(1).up(0);
