@@ -208,7 +208,7 @@ impl World {
     /// Performs one output. False if the node does not go on.
     fn perform(&mut self, id: NodeId, life: Life, output: Output) -> bool {
         if self.tell.is_some() {
-            self.tell(|| format!("    {id} {}", in_short(&output)));
+            self.tell(|| format!("    {id} {output}"));
         }
         let plain = |event| Happening { event, node: id, view: None, index: None, peer: None };
         let broadcast = matches!(output, Output::Send { .. });
@@ -456,19 +456,6 @@ impl World {
     /// Whether faults no longer reach this node.
     pub(super) fn is_healed(&self, id: NodeId) -> bool {
         self.healed.contains(id)
-    }
-}
-
-/// An output for a trace, without the bytes of disk operations.
-fn in_short(output: &Output) -> String {
-    match output {
-        Output::Disk { op, action: DiskAction::Write { file, writes } } => {
-            let ranges: Vec<String> = writes.iter().map(|(at, bytes)| format!("{at}+{}", bytes.len())).collect();
-            format!("{op} write {file} {}", ranges.join(" "))
-        }
-        Output::Disk { op, action: DiskAction::Create { file, size, .. } } => format!("{op} create {file} of {size}"),
-        Output::Disk { op, action: DiskAction::Remove { file } } => format!("{op} remove {file}"),
-        other => format!("{other:?}"),
     }
 }
 
