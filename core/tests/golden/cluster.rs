@@ -5,7 +5,7 @@ use ios_core::{
     Config, Node,
     configuration::{Configuration, ConfigurationDraft},
     ids::{ConnectionId, DiskNonce, NodeId, NodeSet, OpId, Sequence, SessionId},
-    interface::{DiskError, DiskResult, Input, Note, Output, Timer},
+    interface::{DiskError, DiskResult, Input, Output, Timer},
     journal,
     message::{ClientRequest, ClientResponse, PeerMessage},
     options::{JournalOptions, Options, Seal},
@@ -245,7 +245,6 @@ impl Cluster {
                 if let Err(why) = self.ledger.check(id, &note) {
                     self.broken.get_or_insert(why);
                 }
-                let _: Note = note;
             }
             Output::Send { to, message } => self.post(id, to, message, &text, hellos),
             Output::Reply { response, .. } => self.reply(id, &response),

@@ -8,7 +8,7 @@
 //! register n0 | keep-alive n0 | close n0         of the client's session
 //! put n0 k v | delete n0 k | cas n0 k old new    a write; `&` joins requests that arrive in one turn of the driver
 //! get n0 k                                       a read
-//! again n0 [sequence=N]                          the last write once more
+//! again n0 [acked=N]                             the last write once more; answers up to N were heard
 //! burst n0 130                                   that many writes
 //! deliver n0>n1 Kind [words]                     the oldest such message (`*` any node, `all` every one there is now);
 //! drop, duplicate, hold n0>n1 ...                  or loses it, sends a copy after all others, puts it aside
