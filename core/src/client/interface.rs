@@ -238,7 +238,8 @@ pub enum IgnoredAnswer {
 /// How a client behaves. [`ClientOptions::check`] says whether the values make sense together.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ClientOptions {
-    /// How long a try, or the making of a connection, may take before it is given up for another.
+    /// How long a try, or the making of a connection, may take before it is given up for another. At an endpoint that
+    /// does not answer in time it grows to eight times as much.
     pub try_timeout: Span,
     /// The wait before the second try; it doubles with every further one.
     pub backoff_min: Span,

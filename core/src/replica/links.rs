@@ -86,8 +86,8 @@ impl Links {
         self.verified
     }
 
-    /// `peer` speaks of a life that has not said hello: a late `Hello` of an earlier one was taken for it. It is greeted
-    /// again until it answers.
+    /// `peer` speaks of a life that has not said hello: a late `Hello` of an earlier one was taken for it. It is
+    /// greeted again until it answers.
     pub(super) fn doubt(&mut self, peer: NodeId) {
         self.verified.remove(peer);
     }

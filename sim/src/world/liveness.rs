@@ -1,10 +1,10 @@
 //! The second phase: a core of nodes heals for good, the rest stays broken for ever, and everything has to end.
 //!
-//! Healed means: the core's nodes run, links among them carry everything in order, their disks answer in the usual time.
-//! Nothing is asked of the others, but they are not silenced either: what they send, late or along half-cut links, must
-//! not keep the core from its work. Two things heal beyond the core. Links with clients do, for all members: one of the
-//! others may lead, and whom a client cannot reach it cannot ask. And everyone does if the founding of the cluster was
-//! interrupted: it takes all first members, so nothing can be asked of fewer.
+//! Healed means: the core's nodes run, links among them carry everything in order, their disks answer in the usual
+//! time. Nothing is asked of the others, but they are not silenced either: what they send, late or along half-cut
+//! links, must not keep the core from its work. Two things heal beyond the core. Links with clients do, for all
+//! members: one of the others may lead, and whom a client cannot reach it cannot ask. And everyone does if the founding
+//! of the cluster was interrupted: it takes all first members, so nothing can be asked of fewer.
 //!
 //! Required, within the scenario's bound on simulated time and within [`World::events_max`] events: every operation
 //! begun before has ended; every client gets a fresh write and a fresh read *done*; all core nodes have executed all
