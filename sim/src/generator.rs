@@ -79,6 +79,7 @@ struct Kinds {
     links: bool,
     client_links: bool,
     partitions: bool,
+    rivals: bool,
     processes: bool,
     power: bool,
     mid_step: bool,
@@ -98,6 +99,7 @@ fn swarm(draw: &mut Draw, seed: u64) -> Scenario {
         links: on(),
         client_links: on(),
         partitions: on(),
+        rivals: on(),
         processes: on(),
         power: on(),
         mid_step: on(),
@@ -294,6 +296,9 @@ fn plan(draw: &mut Draw, kinds: &Kinds, scenario: &mut Scenario) {
             scenario.plan.push(mid_step(draw, scenario.run));
         }
     }
+    if kinds.rivals && nodes > 1 {
+        rivals(draw, scenario);
+    }
     if kinds.rot {
         for _ in 0..draw.range(1, 4) {
             rot(draw, scenario);
@@ -355,6 +360,33 @@ fn mid_step(draw: &mut Draw, run: Span) -> Line {
     };
     let back = Some(Span(draw.log_time(Span::millis(2).0, run.0 / 4)));
     Line { condition: Condition::Event(trigger), action: Action::Crash { node: Target::It, power: draw.coin(), back } }
+}
+
+/// Leaders that are lost in the midst of a broadcast, one after the other, and come back later: each may leave a batch of
+/// its own at one index, held by few. Which of them counts is what choosing the highest view is about.
+fn rivals(draw: &mut Draw, scenario: &mut Scenario) {
+    let timeout = scenario.cluster.options.election_timeout.0;
+    let mut nth = 0;
+    for _ in 0..draw.range(2, 8) {
+        nth += draw.log(1, 32) as u32;
+        let trigger = Trigger {
+            who: Who::Leader,
+            event: EventKind::Sends(MessageKind::Accept),
+            index: None,
+            view: None,
+            peer: None,
+            nth,
+            before: true,
+            delay: Span::ZERO,
+        };
+        let back = Some(Span(draw.log_time(timeout, timeout * 4)));
+        let action = match draw.range(0, 3) {
+            0 => Action::Crash { node: Target::It, power: draw.coin(), back },
+            1 => Action::Pause { node: Target::It, back },
+            _ => Action::Isolate { node: Target::It, back },
+        };
+        scenario.plan.push(Line { condition: Condition::Event(trigger), action });
+    }
 }
 
 /// Damage is noticed when a node starts, so a crash follows soon.
@@ -488,6 +520,7 @@ mod tests {
             " links ",
             "fail n",
             "before any",
+            "before leader sends Accept",
             "when leader",
             "core=",
         ] {
