@@ -23,8 +23,8 @@ pub struct Member {
     pub vouched: View,
     /// By leader: the view of the last acknowledgement of a heartbeat, and at which event it left.
     pub followed: BTreeMap<NodeId, (View, u64)>,
-    /// By index: the batch durably recorded as committed.
-    committed: Vec<Option<Digest>>,
+    /// By index: the batch durably recorded as committed, and since which event.
+    committed: Vec<Option<(Digest, u64)>>,
     /// This life.
     pub life: Life,
 }
@@ -36,6 +36,9 @@ pub struct Life {
     pub number: u64,
     /// The promise that binds in memory.
     pub promised: Option<View>,
+    /// At which event it was made, or this life began: what became durable later need not be told in the promise, which
+    /// may have waited for its own sync all the while.
+    pub promised_at: u64,
     /// Everything up to here was executed.
     pub applied: Index,
     /// The last request executed: index and position.
@@ -91,24 +94,31 @@ impl Member {
         }
     }
 
-    /// A committed record became durable. The log has checked the index and the batch.
-    pub fn commit(&mut self, index: Index, digest: Digest) {
+    /// A committed record became durable at this event. The log has checked the index and the batch.
+    pub fn commit(&mut self, index: Index, digest: Digest, event: u64) {
         let place = usize::try_from(index.0 - 1).expect("the log bounds indexes");
         if self.committed.len() <= place {
             self.committed.resize(place + 1, None);
         }
-        self.committed[place] = Some(digest);
+        self.committed[place].get_or_insert((digest, event));
     }
 
     /// The batch it has durably recorded as committed.
     pub fn committed(&self, index: Index) -> Option<Digest> {
-        *self.committed.get(usize::try_from(index.0.checked_sub(1)?).ok()?)?
+        self.committed_by(index, u64::MAX)
+    }
+
+    /// The batch it had durably recorded as committed by this event.
+    pub fn committed_by(&self, index: Index, event: u64) -> Option<Digest> {
+        let (digest, since) = (*self.committed.get(usize::try_from(index.0.checked_sub(1)?).ok()?)?)?;
+        (since <= event).then_some(digest)
     }
 
     /// A new life begins.
-    pub fn open(&mut self, promised: View, incarnation: Incarnation) -> Result<(), Finding> {
+    pub fn open(&mut self, promised: View, incarnation: Incarnation, event: u64) -> Result<(), Finding> {
         let node = self.node;
-        self.life = Life { number: self.life.number + 1, promised: Some(promised), ..Life::default() };
+        let number = self.life.number + 1;
+        self.life = Life { number, promised: Some(promised), promised_at: event, ..Life::default() };
         if promised < self.promised {
             let durable = self.promised;
             return Err((Oracle::Promise, format!("{node} opens with promise {promised}; {durable} was durable")));
@@ -124,13 +134,14 @@ impl Member {
     }
 
     /// A promise binds in memory.
-    pub fn promise(&mut self, view: View) -> Result<(), Finding> {
+    pub fn promise(&mut self, view: View, event: u64) -> Result<(), Finding> {
         match self.life.promised {
             Some(higher) if view < higher => {
                 Err((Oracle::Promise, format!("{} promises {view} after {higher}", self.node)))
             }
             _ => {
                 self.life.promised = Some(view);
+                self.life.promised_at = event;
                 Ok(())
             }
         }

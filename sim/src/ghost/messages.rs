@@ -27,6 +27,8 @@ pub(super) struct Answer {
     pub(super) to: Index,
     /// Only acceptances in views below this one have to be told.
     pub(super) below: View,
+    /// Only records of commits that were durable by this event have to be told.
+    pub(super) until: u64,
     /// Whatever is not told as certain counts as unknown.
     pub(super) loss: bool,
 }
@@ -110,7 +112,8 @@ impl Ghost {
         });
         // What is up to its floor is told as a whole; what was accepted in its own view or above came after it.
         let from = promise.from.max(promise.floor.max(promise.compacted_below).next());
-        let answer = Answer { from, to: promise.to, below: promise.view, loss: promise.loss };
+        let until = self.member(node).life.promised_at;
+        let answer = Answer { from, to: promise.to, below: promise.view, until, loss: promise.loss };
         self.tells(node, answer, told, "promises")?;
         for entry in &promise.entries {
             let Some((view, batch)) = &entry.accepted else { continue };
@@ -137,7 +140,8 @@ impl Ghost {
             while told.next_if(|entry| entry.index < index).is_some() {}
             let entry = told.next_if(|entry| entry.index == index);
             let accepted = self.log.accepted(node, index, answer.below);
-            let held = Held { accepted, committed: self.members[usize::from(node.0)].committed(index) };
+            let committed = self.members[usize::from(node.0)].committed_by(index, answer.until);
+            let held = Held { accepted, committed };
             if !held.is_told_by(entry, answer.loss) {
                 let told = describe(entry);
                 return Err((Oracle::Recovery, format!("{node} {does} {index} as {told}; durable is {held}")));

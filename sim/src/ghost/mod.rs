@@ -136,6 +136,7 @@ impl Ghost {
 
     /// A sync that covered `fact` has reported success, whether or not the node has heard of it yet.
     pub fn durable(&mut self, now: Time, node: NodeId, fact: &Fact) {
+        self.events += 1;
         let found = match *fact {
             Fact::Identity(ref identity) => {
                 let member = self.member(node);
@@ -147,7 +148,8 @@ impl Ghost {
             Fact::Committed { index, digest } => {
                 let found = self.chosen(node, "records", index, digest);
                 if found.is_ok() {
-                    self.member(node).commit(index, digest);
+                    let at = self.events;
+                    self.member(node).commit(index, digest, at);
                 }
                 found
             }
@@ -168,7 +170,8 @@ impl Ghost {
             unknown: entry.unknown,
             certain: entry.certain,
         });
-        let answer = Answer { from: Index(1), to: Index(u64::MAX), below: EVERY_VIEW, loss: recovered.loss };
+        let answer =
+            Answer { from: Index(1), to: Index(u64::MAX), below: EVERY_VIEW, until: u64::MAX, loss: recovered.loss };
         let found = self.tells(node, answer, told, "recovers");
         self.judge(now, found);
         let found = self.floor(node, "recovers", recovered.floor);

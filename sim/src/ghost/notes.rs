@@ -16,7 +16,8 @@ impl Ghost {
         match *note {
             Note::Opened { incarnation, promised, .. } => {
                 self.checks.count(Oracle::Promise);
-                self.member(node).open(promised, incarnation)
+                let at = self.events;
+                self.member(node).open(promised, incarnation, at)
             }
             Note::Candidate { view } => self.leads(node, view, "is a candidate for"),
             Note::Leading { view, .. } => {
@@ -30,7 +31,8 @@ impl Ghost {
             }
             Note::Promised { view } => {
                 self.checks.count(Oracle::Promise);
-                self.member(node).promise(view)
+                let at = self.events;
+                self.member(node).promise(view, at)
             }
             Note::Assigned { view, index, digest, .. } => {
                 self.leads(node, view, "assigns in")?;

@@ -155,6 +155,26 @@ fn a_promise_need_not_tell_what_its_own_view_proposed() {
     }
 }
 
+/// A promise waits for its sync, and what the node learns meanwhile is not part of it.
+#[test]
+fn a_promise_tells_of_commits_recorded_before_it_was_made_and_of_no_others() {
+    for (recorded_before, good) in [(true, false), (false, true)] {
+        let mut play = Play::led(N0, N1, 1);
+        play.chooses(1, 1);
+        let (new, record) = (view(2, N1), Fact::Committed { index: Index(1), digest: digest(1) });
+        if recorded_before {
+            play.durable(N2, record.clone());
+        }
+        play.note(N2, Note::Promised { view: new });
+        if !recorded_before {
+            play.durable(N2, record);
+        }
+        play.identity(N2, new, 1);
+        play.promises(N2, new, Vec::new());
+        if good { play.fine() } else { play.found(Oracle::Recovery, "committed") }
+    }
+}
+
 #[test]
 fn what_was_durable_must_be_found_again_by_a_restart() {
     let (old, new) = (view(1, N0), view(2, N0));
