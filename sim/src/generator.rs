@@ -134,13 +134,18 @@ fn swarm(draw: &mut Draw, seed: u64) -> Scenario {
 }
 
 /// A client that gives every try up before an answer can reach it gets nothing done even when all is well: a try lasts at
-/// least twice as long as a request there, a round with a few syncs, and the answer back may take.
+/// least twice as long as a request there, a round with a few syncs, and the answer back may take; an operation and a
+/// session last until every client has had its turns in a narrow window, with a sign of life for each operation.
 fn be_patient(scenario: &mut Scenario) {
     let Scenario { network, client_network, disk, cluster, .. } = scenario;
-    let once = (client_network.delay.1.0 + network.delay.1.0) * 2 + disk.latency.1.0 * 6;
-    let batch = cluster.options.batch_interval.0;
-    cluster.client_retry = cluster.client_retry.max(Span((once + batch) * 2));
-    cluster.client_deadline = cluster.client_deadline.max(cluster.client_retry);
+    let options = &cluster.options;
+    let once = (client_network.delay.1.0 + network.delay.1.0) * 2 + disk.latency.1.0 * 6 + options.batch_interval.0;
+    // A batch of a few bytes holds one request, whatever the count says.
+    let batch = if options.max_batch_bytes < 1024 { 1 } else { options.max_batch as u64 };
+    let turns = (2 * u64::from(cluster.clients)).div_ceil(cluster.window * batch);
+    cluster.client_retry = cluster.client_retry.max(Span(once * 2));
+    cluster.client_deadline = cluster.client_deadline.max(cluster.client_retry).max(Span(once * (1 + turns)));
+    cluster.session_ttl = cluster.session_ttl.max(Span(once * (1 + turns) * 2));
 }
 
 fn cluster(draw: &mut Draw) -> Cluster {

@@ -166,9 +166,14 @@ impl Sweep {
         let scenario = generate(self.profile, seed);
         let outcome = run_caught(run, &scenario);
         campaign.add(seed, &outcome);
+        let twice = Chooser::new(seed).chance(TWICE, Stream::Sample, &[]);
         let violation = outcome.violation.clone().or_else(|| {
-            let sampled = Chooser::new(seed).chance(TWICE, Stream::Sample, &[]);
-            if sampled { second_run(make, &scenario, &outcome) } else { None }
+            if twice {
+                campaign.checks.count(Oracle::Determinism);
+                second_run(make, &scenario, &outcome)
+            } else {
+                None
+            }
         });
         let failed = violation.is_some();
         campaign.failures.extend(violation.map(|violation| failure(seed, scenario, violation)));
