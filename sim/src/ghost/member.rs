@@ -56,7 +56,15 @@ impl Life {
         self.reads.insert((connection, tag, event));
     }
 
-    /// A read is answered or refused. The event at which the first of its kind had arrived.
+    /// A read is refused: the last of its kind, for one that waits may be answered yet.
+    pub fn refuse(&mut self, connection: ConnectionId, tag: u64) {
+        let last = self.reads.range((connection, tag, 0)..=(connection, tag, u64::MAX)).next_back().copied();
+        if let Some(last) = last {
+            self.reads.remove(&last);
+        }
+    }
+
+    /// A read is answered. The event at which the first of its kind had arrived.
     pub fn answer(&mut self, connection: ConnectionId, tag: u64) -> Option<u64> {
         let first = *self.reads.range((connection, tag, 0)..=(connection, tag, u64::MAX)).next()?;
         self.reads.remove(&first);

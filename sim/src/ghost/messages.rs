@@ -170,7 +170,7 @@ impl Ghost {
         match response {
             ClientResponse::Read { tag, .. } => self.confirmed(node, connection, *tag),
             ClientResponse::Refused { request: RequestKey::Tag(tag), .. } => {
-                self.member(node).life.answer(connection, *tag);
+                self.member(node).life.refuse(connection, *tag);
                 Ok(())
             }
             ClientResponse::Written { session, sequence, revision, payload } => {

@@ -194,6 +194,26 @@ fn a_read_that_no_quorum_confirmed_after_it_arrived_is_found() {
     }
 }
 
+/// An impatient client repeats a read; the repetition is refused, the first one is answered.
+#[test]
+fn a_refused_repetition_takes_nothing_from_the_read_that_waits() {
+    let (view, connection) = (view(1, N0), ConnectionId(3));
+    let read = ClientRequest::Read { tag: 5, payload: "".into() };
+    let refused = ClientResponse::Refused { request: RequestKey::Tag(5), refusal: Refusal::Overloaded };
+    let answer = ClientResponse::Read { tag: 5, revision: Revision(0), payload: "".into() };
+    for (answers, good) in [(1, true), (2, false)] {
+        let mut play = Play::led(N0, N1, 1);
+        play.ghost.asked(N0, connection, &read);
+        play.sends(N1, PeerMessage::HeartbeatAck { view, round: 1, hollow_until: None });
+        play.ghost.asked(N0, connection, &read);
+        play.ghost.replied(play.now, N0, connection, &refused);
+        for _ in 0..answers {
+            play.ghost.replied(play.now, N0, connection, &answer);
+        }
+        if good { play.fine() } else { play.found(Oracle::Read, "nobody asked") }
+    }
+}
+
 #[test]
 fn executing_out_of_order_is_found_and_so_is_a_state_of_its_own() {
     for (node, first, good) in [(N0, 1, true), (N0, 2, false)] {

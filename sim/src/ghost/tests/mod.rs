@@ -10,7 +10,7 @@ use ios_core::{
     ids::{ConnectionId, Digest, DiskNonce, Incarnation},
     interface::{Learned, StepDown},
     journal::{Identity, RecoveredEntry},
-    message::{Hello, Promise, PromiseEntry, Unknown},
+    message::{Hello, Promise, PromiseEntry, Refusal, RequestKey, Unknown},
     replica::quorum::QuorumSpec,
     time::Span,
 };
