@@ -4,10 +4,10 @@
 //! replication quorum. That is a fact about the past: damage done to a disk later takes nothing back. Nothing here
 //! listens to what a node believes to be chosen.
 
-use super::Finding;
+use super::{Finding, quorum::Quorums};
 use crate::oracle::Oracle;
 use ios_core::{
-    configuration::{ConfigurationHistory, WINDOW_MAX},
+    configuration::WINDOW_MAX,
     ids::{Digest, Index, NodeId, NodeSet, View},
     time::Time,
 };
@@ -15,7 +15,9 @@ use ios_core::{
 /// The log as it truly is.
 #[derive(Clone, Debug)]
 pub struct Log {
-    configurations: ConfigurationHistory,
+    quorums: Quorums,
+    /// How far past the chosen prefix an index may be assigned.
+    window: u64,
     slots: Vec<Slot>,
     /// Everything up to here is chosen.
     prefix: Index,
@@ -56,18 +58,13 @@ pub struct Outcome {
 
 impl Log {
     /// An empty log.
-    pub fn new(configurations: ConfigurationHistory) -> Self {
-        Self { configurations, slots: Vec::new(), prefix: Index::ZERO }
+    pub fn new(quorums: Quorums, window: u64) -> Self {
+        Self { quorums, window, slots: Vec::new(), prefix: Index::ZERO }
     }
 
     /// Everything up to here is chosen.
     pub fn prefix(&self) -> Index {
         self.prefix
-    }
-
-    /// How far past the chosen prefix an index may lie.
-    pub fn window(&self, index: Index) -> u64 {
-        self.configurations.configuration_at(index).window()
     }
 
     /// What is chosen at `index`.
@@ -114,7 +111,7 @@ impl Log {
         digest: Digest,
         still_in: impl Fn(View) -> NodeSet,
     ) -> Result<(), Finding> {
-        let limit = self.prefix.plus(self.window(index));
+        let limit = self.prefix.plus(self.window);
         if index > limit {
             let prefix = self.prefix;
             return Err((
@@ -126,11 +123,10 @@ impl Log {
         let slot = &mut self.slots[place(index)];
         slot.assigned.get_or_insert(now);
         // A proposal is safe if nothing else can be chosen below it, now or later (Lamport: "safe at" a ballot).
-        let quorums = self.configurations.configuration_at(index).quorums();
         let other = slot.proposals.iter().filter(|p| p.view < view && p.digest != digest);
         for Proposal { view: below, digest: rival, accepted } in other.copied() {
             let may_have = accepted.union(still_in(below));
-            if quorums.has_replication_quorum(may_have) {
+            if self.quorums.replicate(may_have) {
                 return Err((
                     Oracle::Agreement,
                     format!("{index}: {view} proposes {digest}; {rival} may be chosen in {below}, by {may_have}"),
@@ -152,7 +148,7 @@ impl Log {
             return Ok(false);
         }
         let accepted = proposal.accepted;
-        if self.configurations.configuration_at(index).quorums().has_replication_quorum(accepted) {
+        if self.quorums.replicate(accepted) {
             self.choose(view, index, digest)?;
         }
         Ok(true)

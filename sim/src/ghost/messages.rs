@@ -214,9 +214,8 @@ impl Ghost {
             let last = self.members[usize::from(id.0)].followed.get(&node);
             *id == node || last.is_some_and(|(followed, at)| *followed == view && *at > asked)
         };
-        let configuration = self.configurations.configuration_at(self.log.prefix().next());
-        let followers: NodeSet = configuration.members().iter().copied().filter(follows).collect();
-        if configuration.quorums().has_replication_quorum(followers) {
+        let followers: NodeSet = self.quorums.members().iter().filter(follows).collect();
+        if self.quorums.replicate(followers) {
             return Ok(());
         }
         Err((Oracle::Read, format!("{node} answers a read in {view} that only {followers} followed since it arrived")))

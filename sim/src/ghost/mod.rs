@@ -15,6 +15,7 @@ mod log;
 mod member;
 mod messages;
 mod notes;
+mod quorum;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -23,10 +24,11 @@ use log::Log;
 pub use log::Outcome;
 use member::{FirstStamp, Member, Told};
 use messages::{Answer, EVERY_VIEW};
+use quorum::Quorums;
 
 use crate::oracle::{Checks, Oracle, Violation};
 use ios_core::{
-    configuration::{Configuration, ConfigurationHistory},
+    configuration::Configuration,
     ids::{ConnectionId, Index, NodeId, NodeSet, Revision, Sequence, SessionId, View},
     interface::Note,
     journal::{Fact, Recovered},
@@ -64,7 +66,7 @@ pub struct Taken {
 /// The ghost of one cluster.
 #[derive(Debug)]
 pub struct Ghost {
-    configurations: ConfigurationHistory,
+    quorums: Quorums,
     options: Options,
     rate_ppm: u64,
     log: Log,
@@ -85,12 +87,12 @@ impl Ghost {
     /// The ghost of a cluster whose disks are empty. `options` are every member's; no clock runs faster than real time
     /// by more than `rate_ppm` millionths.
     pub fn new(configuration: &Configuration, options: &Options, rate_ppm: u32) -> Self {
-        let configurations = ConfigurationHistory::new(configuration.clone());
+        let quorums = Quorums::new(configuration);
         let last = configuration.members().last().map_or(0, |node| usize::from(node.0));
         Self {
             options: options.clone(),
             rate_ppm: u64::from(rate_ppm),
-            log: Log::new(configurations.clone()),
+            log: Log::new(quorums, configuration.window()),
             members: (0..=last).map(|id| Member::new(NodeId(id as u8))).collect(),
             led: BTreeMap::new(),
             effects: BTreeMap::new(),
@@ -99,7 +101,7 @@ impl Ghost {
             events: 0,
             checks: Checks::default(),
             violation: None,
-            configurations,
+            quorums,
         }
     }
 

@@ -39,10 +39,10 @@ impl Ghost {
                 self.checks.count(Oracle::Window);
                 self.checks.count(Oracle::Proposal);
                 self.checks.count(Oracle::Agreement);
-                let (members, configuration) = (&self.members, self.configurations.configuration_at(index));
+                let (members, everyone) = (&self.members, self.quorums.members());
                 let may_accept = |node: &NodeId, below| members[usize::from(node.0)].promised <= below;
                 self.log.assign(now, view, index, digest, |below| {
-                    configuration.members().iter().copied().filter(|node| may_accept(node, below)).collect()
+                    everyone.iter().filter(|node| may_accept(node, below)).collect()
                 })
             }
             Note::Accepted { view, index, digest } => self.holds(node, "counts", view, index, digest),

@@ -92,10 +92,9 @@ impl Ghost {
     /// Whoever leads must have the durable promises of a recovery quorum for every index it may assign.
     pub(super) fn recovery_quorum(&mut self, node: NodeId, view: View) -> Result<(), Finding> {
         self.checks.count(Oracle::Leadership);
-        let promised: NodeSet = (self.configurations.genesis().members().iter().copied())
-            .filter(|id| self.members[usize::from(id.0)].promised >= view)
-            .collect();
-        if self.configurations.configuration_at(self.log.prefix().next()).quorums().has_recovery_quorum(promised) {
+        let promised: NodeSet =
+            self.quorums.members().iter().filter(|id| self.members[usize::from(id.0)].promised >= view).collect();
+        if self.quorums.recover(promised) {
             return Ok(());
         }
         Err((Oracle::Leadership, format!("{node} leads {view}, which only {promised} have promised durably")))
