@@ -25,7 +25,8 @@ impl Client {
         match self.links.state(endpoint) {
             State::Connecting { .. } => {
                 let life = self.draw_tag();
-                self.links.came_up(endpoint, life, turn.now);
+                self.links.came_up(endpoint, life);
+                self.links.ask(endpoint, turn.now);
                 turn.out.push(ClientOutput::Send { endpoint, request: ClientRequest::Hello { tag: life.0 } });
             }
             State::Down => {
@@ -274,22 +275,27 @@ impl Client {
                 continue;
             }
             match operation.phase() {
-                Phase::Open(open) => self.time_out(turn, tag, open.endpoint, open.since),
+                Phase::Open(open) => self.time_out(turn, tag, open.endpoint),
                 Phase::Waiting(_) | Phase::Queued | Phase::Ready => self.operations.set_phase(tag, Phase::Ready),
             }
         }
     }
 
-    /// No answer to a try. If nothing else came either since it left, the connection is taken for dead.
-    fn time_out(&mut self, turn: &mut Turn, tag: Tag, endpoint: EndpointId, since: Time) {
+    /// No answer to a try on a connection that is not silent.
+    fn time_out(&mut self, turn: &mut Turn, tag: Tag, endpoint: EndpointId) {
         turn.note(ClientNote::TimedOut { endpoint });
         self.links.grow_patient(endpoint);
-        if self.links.silent_since(endpoint, since) {
+        self.lose_try(turn, tag);
+        self.leave(turn, endpoint, None);
+    }
+
+    /// A connection on which requests go out and nothing comes in is taken for dead.
+    pub(super) fn drop_silent_links(&mut self, turn: &mut Turn) {
+        while let Some(endpoint) = self.links.silent(turn.now) {
+            turn.note(ClientNote::TimedOut { endpoint });
+            self.links.grow_patient(endpoint);
             turn.out.push(ClientOutput::Disconnect { endpoint });
             self.lose_link(turn, endpoint);
-        } else {
-            self.lose_try(turn, tag);
-            self.leave(turn, endpoint, None);
         }
     }
 

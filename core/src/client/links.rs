@@ -38,8 +38,9 @@ struct Link {
     state: State,
     /// Learned by `Hello`, and kept: an address seldom changes its member, and a wrong guess costs one redirect.
     node: Option<NodeId>,
-    /// When something last arrived, or the connection came up.
-    heard: Time,
+    /// The first request of those sent since something last arrived. Whether anybody still waits for its answer does not
+    /// matter: operations may all end at deadlines too short for a try, and still the silence shows that nobody is there.
+    asked: Option<Time>,
     /// How long a try there, or the making of a connection, may take. A node may be farther away than `try_timeout`
     /// allows for, and its answers, thrown away with the connection, would come too late for ever.
     patience: Span,
@@ -53,9 +54,17 @@ pub(super) enum State {
     Up { life: Tag },
 }
 
+impl Link {
+    /// When its silence has lasted too long.
+    fn silent_at(&self) -> Option<Time> {
+        let asked = self.asked.filter(|_| matches!(self.state, State::Up { .. }));
+        asked.map(|asked| asked + self.patience)
+    }
+}
+
 impl Links {
     pub fn new(endpoints: usize, current: EndpointId, try_timeout: Span, now: Time) -> Self {
-        let down = Link { state: State::Down, node: None, heard: now, patience: try_timeout };
+        let down = Link { state: State::Down, node: None, asked: None, patience: try_timeout };
         Self {
             links: vec![down; endpoints],
             current,
@@ -92,30 +101,36 @@ impl Links {
         self.state(self.current) == State::Down && now >= self.connect_at
     }
 
-    /// When the state of the current connection changes by itself.
+    /// When the current connection is to be made or given up, or another has been silent for too long.
     pub fn deadline(&self, wanted: bool) -> Option<Time> {
-        match self.state(self.current) {
+        let current = match self.state(self.current) {
             State::Down => wanted.then_some(self.connect_at),
             State::Connecting { until } => Some(until),
             State::Up { .. } => None,
-        }
+        };
+        [current, self.links.iter().filter_map(Link::silent_at).min()].into_iter().flatten().min()
+    }
+
+    /// A connection on which nothing has arrived for longer than patience allows.
+    pub fn silent(&self, now: Time) -> Option<EndpointId> {
+        self.links.iter().position(|link| link.silent_at().is_some_and(|at| at <= now)).map(EndpointId)
+    }
+
+    /// A request was sent there.
+    pub fn ask(&mut self, endpoint: EndpointId, now: Time) {
+        self.links[endpoint.0].asked.get_or_insert(now);
     }
 
     /// Something arrived: this endpoint lives, and so does the road to it.
     pub fn hear(&mut self, endpoint: EndpointId, now: Time) {
-        self.links[endpoint.0].heard = now;
+        self.links[endpoint.0].asked = None;
         self.failures = 0;
         self.connect_at = now;
     }
 
-    pub fn came_up(&mut self, endpoint: EndpointId, life: Tag, now: Time) {
+    pub fn came_up(&mut self, endpoint: EndpointId, life: Tag) {
         let link = &mut self.links[endpoint.0];
-        (link.state, link.heard) = (State::Up { life }, now);
-    }
-
-    /// Whether nothing arrived after `since`.
-    pub fn silent_since(&self, endpoint: EndpointId, since: Time) -> bool {
-        self.links[endpoint.0].heard <= since
+        (link.state, link.asked) = (State::Up { life }, None);
     }
 
     pub fn identify(&mut self, endpoint: EndpointId, node: NodeId) {

@@ -158,6 +158,7 @@ impl Client {
             ClientInput::Wake => {}
             ClientInput::Close { deadline } => self.close(deadline),
         }
+        self.drop_silent_links(turn);
         self.fire_timers(turn);
         self.tend_session(turn);
         self.tend_close(turn);

@@ -120,6 +120,7 @@ impl Client {
             turn.note(ClientNote::Retried { operation: *id, attempt: operation.attempts });
         }
         turn.out.push(ClientOutput::Send { endpoint: open.endpoint, request });
+        self.links.ask(open.endpoint, turn.now);
         self.operations.set_phase(tag, Phase::Open(open));
     }
 

@@ -146,25 +146,24 @@ fn connections_that_are_never_made_are_given_up_and_tried_ever_more_rarely() {
 #[test]
 fn a_node_farther_away_than_a_try_may_take_is_heard_in_the_end() {
     let mut rig = Rig::with(1, ClientOptions { try_timeout: Span::millis(100), ..options() });
-    rig.submit(1, Access::Read, Span::secs(10)).up(0);
-    // Its answers take 700 ms, and what is on its way when the connection is given up is lost.
+    rig.submit(1, Access::Read, Span::secs(10)).up(0).welcome(0, 0);
+    // Its answers to reads take 700 ms, and what is on its way when the connection is given up is lost.
     let mut tries = Vec::new();
     while rig.client.outstanding() > 0 {
         let sent = rig.now;
         let patience = rig.client.deadline().unwrap().since(sent);
+        assert_eq!(rig.script.matches(": p1\n").count(), tries.len() + 1);
         tries.push(patience);
         if patience > Span::millis(700) {
             rig.now = sent + Span::millis(700);
             rig.value(0, 1);
         } else {
-            // The timeout, the pauses before the connection and before the try.
-            rig.wake();
-            while !rig.script.ends_with("  connect e0\n") {
+            // The timeout, then the pauses before a connection and before the try.
+            while rig.script.matches(": p1\n").count() == tries.len() {
                 rig.wake();
-            }
-            rig.up(0);
-            while !rig.script.ends_with(": p1\n") {
-                rig.wake();
+                if rig.script.ends_with("  connect e0\n") {
+                    rig.up(0).welcome(0, 0);
+                }
             }
         }
     }
@@ -174,4 +173,31 @@ fn a_node_farther_away_than_a_try_may_take_is_heard_in_the_end() {
     assert_eq!(rig.client.deadline(), Some(rig.now + Span::millis(1400)));
     rig.value(0, 2).read(3);
     assert_eq!(rig.client.deadline(), Some(rig.now + Span::millis(700)));
+}
+
+#[test]
+fn a_silent_node_is_left_even_if_no_operation_waits_as_long_as_a_try_may() {
+    let mut rig = Rig::with(2, ClientOptions { try_timeout: Span::millis(100), ..options() });
+    rig.read(0).up(0).welcome(0, 0).value(0, 0);
+    rig.script.clear();
+    for operation in 1..=3 {
+        rig.submit(operation, Access::Read, Span::millis(40)).pass(Span::millis(40));
+    }
+    rig.check(expect![[r#"
+        > submit o1 Read
+          e0 <- read (3): p1
+        > 40ms pass
+          o1 not done: no node answered in time
+        > submit o2 Read
+          e0 <- read (4): p2
+        > 40ms pass
+          o2 not done: no node answered in time
+        > submit o3 Read
+          e0 <- read (5): p3
+        > 40ms pass
+          (TimedOut { endpoint: EndpointId(0) })
+          disconnect e0
+          (Moved { to: EndpointId(1), redirected: false })
+          o3 not done: no node answered in time
+    "#]]);
 }

@@ -285,8 +285,9 @@ fn closing_ends_at_its_deadline_whatever_the_nodes_do() {
     rig.check(expect![[r#"
         > close
         > 5s pass
-          o0 unknown: it was sent, but no answer came in time
+          (TimedOut { endpoint: EndpointId(0) })
           disconnect e0
+          o0 unknown: it was sent, but no answer came in time
           closed
     "#]]);
     let mut unanswered = Rig::new(1);
@@ -297,6 +298,7 @@ fn closing_ends_at_its_deadline_whatever_the_nodes_do() {
         > close
           e0 <- close 1/0 (4)
         > 5s pass
+          (TimedOut { endpoint: EndpointId(0) })
           disconnect e0
           closed
     "#]]);
