@@ -277,3 +277,142 @@ fn spoil(bytes: &mut [u8], damage: Damage, bits: impl Fn(u64) -> u64) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ios_core::{
+        batch::Batch,
+        configuration::ConfigurationDraft,
+        ids::{DiskNonce, OpId},
+        interface::{DiskResult, Output},
+        journal::{Journal, Record},
+        options::JournalOptions,
+        replica::quorum::QuorumSpec,
+        time::Time,
+    };
+
+    const N0: NodeId = NodeId(0);
+
+    fn configuration(quorum: QuorumSpec) -> Configuration {
+        let members = (0..3).map(NodeId).collect();
+        Configuration::new(ConfigurationDraft { members, quorum, ..ConfigurationDraft::default() }).unwrap()
+    }
+
+    /// An atlas in which every disk is formatted, and n0 has accepted a no-op at index 1, its slot included.
+    fn atlas(quorum: QuorumSpec, core: &[u8]) -> Atlas {
+        let configuration = configuration(quorum);
+        let mut atlas = Atlas::default();
+        atlas.reset(&configuration, core.iter().copied().map(NodeId).collect());
+        for id in configuration.members().to_vec() {
+            let mut disk = crate::world::disk::SimDisk::default();
+            for action in journal::format(id, DiskNonce(u128::from(id.0) + 1), &configuration) {
+                atlas.durable(id, &action);
+                disk.apply_now(action);
+            }
+            let genesis = configuration.genesis_hash();
+            let (mut journal, _) = Journal::open(id, genesis, JournalOptions::default(), &mut disk).unwrap();
+            let view = View { round: 1, node: N0 };
+            run(&mut journal, &mut atlas, id);
+            journal.append(Record::Accepted { view, index: Index(1), batch: Batch::noop() });
+            run(&mut journal, &mut atlas, id);
+        }
+        atlas
+    }
+
+    /// Lets a journal do all it has to, idle slots included.
+    fn run(journal: &mut Journal, atlas: &mut Atlas, id: NodeId) {
+        let (mut out, mut now) = (Vec::new(), Time::ZERO);
+        for _ in 0..20 {
+            now.0 += 1_000_000_000;
+            journal.flush(now, &mut out);
+            journal.wake(now, &mut out);
+            let done: Vec<(OpId, DiskAction)> = out
+                .drain(..)
+                .filter_map(|output| match output {
+                    Output::Disk { op, action } => Some((op, action)),
+                    _ => None,
+                })
+                .collect();
+            for (op, action) in done {
+                atlas.durable(id, &action);
+                journal.complete(now, op, DiskResult::Done, &mut out).unwrap();
+            }
+        }
+    }
+
+    fn try_rot(atlas: &mut Atlas, node: u8, part: RotPart, damage: Damage) -> &'static str {
+        let index = (part != RotPart::Identity).then_some(1);
+        match atlas.choose(Chooser::new(1), NodeId(node), part, index, damage) {
+            Choice::Nothing => "nothing",
+            Choice::Forbidden => "forbidden",
+            Choice::Bytes(record, _, (offset, _)) => {
+                atlas.rotted(NodeId(node), record, part, damage, offset);
+                "done"
+            }
+        }
+    }
+
+    #[test]
+    fn the_core_keeps_a_clean_recovery_quorum() {
+        use {Damage::Bit, QuorumSpec::*, RotPart::Body};
+        for (quorum, core, allowed) in [
+            (Majority, &[0, 1, 2][..], 1),
+            (AllIn, &[], 2),
+            (OneIn, &[], 0),
+            (Majority, &[1, 2], 1),
+            (Fixed(1), &[], 0),
+        ] {
+            let mut atlas = atlas(quorum, core);
+            let done = (0..3).filter(|node| try_rot(&mut atlas, *node, Body, Bit) == "done").count();
+            assert_eq!(done, allowed, "{quorum} with core {core:?}");
+        }
+    }
+
+    #[test]
+    fn a_node_outside_of_the_core_spends_nothing_of_it() {
+        let mut atlas = atlas(QuorumSpec::Majority, &[1, 2]);
+        assert_eq!(try_rot(&mut atlas, 0, RotPart::Body, Damage::Bit), "done");
+        assert_eq!(try_rot(&mut atlas, 1, RotPart::Body, Damage::Bit), "forbidden");
+    }
+
+    #[test]
+    fn a_record_never_loses_its_body_under_a_blank_slot() {
+        let mut slot_first = atlas(QuorumSpec::Majority, &[]);
+        assert_eq!(try_rot(&mut slot_first, 0, RotPart::Slot, Damage::Zero), "done");
+        assert_eq!(try_rot(&mut slot_first, 0, RotPart::Body, Damage::Bit), "nothing");
+        let mut body_first = atlas(QuorumSpec::Majority, &[]);
+        assert_eq!(try_rot(&mut body_first, 0, RotPart::Body, Damage::Bit), "done");
+        assert_eq!(try_rot(&mut body_first, 0, RotPart::Slot, Damage::Zero), "nothing");
+        assert_eq!(try_rot(&mut body_first, 0, RotPart::Slot, Damage::Whole), "done");
+    }
+
+    #[test]
+    fn one_identity_slot_rots_at_a_time_until_it_is_written_again() {
+        let mut atlas = atlas(QuorumSpec::OneIn, &[]);
+        assert_eq!(try_rot(&mut atlas, 0, RotPart::Identity, Damage::Zero), "done");
+        assert_eq!(try_rot(&mut atlas, 0, RotPart::Identity, Damage::Zero), "forbidden");
+        assert_eq!(try_rot(&mut atlas, 1, RotPart::Identity, Damage::Zero), "done", "each disk by itself");
+        let writes = vec![(0, vec![0; (IDENTITY_SLOT * IDENTITY_SLOTS) as usize].into())];
+        atlas.durable(N0, &DiskAction::Write { file: FileId::Identity, writes });
+        assert_eq!(try_rot(&mut atlas, 0, RotPart::Identity, Damage::Bit), "done");
+    }
+
+    #[test]
+    fn a_node_that_finds_everything_is_clean_again() {
+        let mut atlas = atlas(QuorumSpec::Majority, &[]);
+        assert_eq!(try_rot(&mut atlas, 0, RotPart::Slot, Damage::Bit), "done");
+        assert_eq!(try_rot(&mut atlas, 1, RotPart::Body, Damage::Bit), "forbidden");
+        let mut disk = crate::world::disk::SimDisk::default();
+        let configuration = configuration(QuorumSpec::Majority);
+        journal::format(N0, DiskNonce(1), &configuration).into_iter().for_each(|action| disk.apply_now(action));
+        let genesis = configuration.genesis_hash();
+        let (_, mut recovered) = Journal::open(N0, genesis, JournalOptions::default(), &mut disk).unwrap();
+        recovered.loss = true;
+        atlas.opened(N0, &recovered);
+        assert_eq!(try_rot(&mut atlas, 1, RotPart::Body, Damage::Bit), "forbidden", "n0 knows that it lost something");
+        recovered.loss = false;
+        atlas.opened(N0, &recovered);
+        assert_eq!(try_rot(&mut atlas, 1, RotPart::Body, Damage::Bit), "done");
+    }
+}

@@ -6,7 +6,7 @@
 //! dead process resets its connections, a machine without power says nothing until it runs again.
 
 use super::{
-    World,
+    Phase, World,
     agenda::Class,
     customer::{Call, Connection, Customer, Origin, Record, asked, encode, past},
     driver::request_letter,
@@ -69,7 +69,7 @@ impl World {
     fn think(&mut self, name: u8) {
         let share = self.scenario.workload.share(name, self.scenario.cluster.clients);
         let customer = &mut self.customers[usize::from(name)];
-        if customer.generated >= share || matches!(self.phase, super::Phase::Liveness(_)) {
+        if customer.generated >= share || matches!(self.phase, Phase::Liveness(_)) {
             return;
         }
         customer.generated += 1;
@@ -311,7 +311,11 @@ impl World {
         let payload = request.clone();
         self.history.invoke(invoked.0, u64::from(name), asked(&operation));
         self.records.push(Record { client: name, number, access, request, key: None, origin });
-        let deadline = invoked + self.scenario.cluster.client_deadline;
+        let deadline = match (origin, self.phase) {
+            // Nobody gives up what has to be done in the end.
+            (Origin::Fresh, Phase::Liveness(bound)) => bound,
+            _ => invoked + self.scenario.cluster.client_deadline,
+        };
         let operation = OperationId(u64::from(number));
         self.feed_client(name, ClientInput::Submit { operation, access, payload, deadline });
     }

@@ -331,7 +331,7 @@ impl Network {
     ) -> Arrivals {
         let (place, choose) = (self.place(from, to), self.choose);
         let link = self.links[place];
-        let slow = self.extra(from) + self.extra(to);
+        let slow = if link.healed { Span::ZERO } else { self.extra(from) + self.extra(to) };
         let family = self.family(from, to).clone();
         let sound = link.healed;
         let chance = |chance: u32, stream| !sound && choose.chance(chance, stream, &[key]);

@@ -52,3 +52,79 @@ fn another_seed_is_another_run() {
     scenario.seed = mix(scenario.seed);
     assert_ne!(first, run(&scenario).digest);
 }
+
+/// A run of a plan, given as the text of a scenario's lines.
+fn planned(lines: &str) -> Outcome {
+    let text = format!("ios-scenario 1\nexpect ok\ncluster clients=1\nseed 3\nworkload ops=20\n{lines}\nrun 2s\n");
+    run(&text.parse().unwrap_or_else(|error| panic!("{error}\n{text}")))
+}
+
+fn check(lines: &str, counters: &[(Counter, u64)]) -> Outcome {
+    let outcome = planned(lines);
+    assert_eq!(outcome.violation, None, "{lines}");
+    assert!(outcome.fired.iter().all(|fired| *fired), "{lines}: {:?}", outcome.fired);
+    for (counter, expected) in counters {
+        assert_eq!(outcome.counters.get(*counter), *expected, "{lines}: {}", counter.name());
+    }
+    outcome
+}
+
+#[test]
+fn a_crash_falls_between_two_outputs_and_loses_the_rest_of_the_step() {
+    use Counter::{CrashesMidStep, CrashesPower, Restarts};
+    let before = "before any sends Accept nth=1 crash it power for=50ms";
+    check(before, &[(CrashesPower, 1), (CrashesMidStep, 1), (Restarts, 1)]);
+    check("when any receives Accept nth=3 crash it power for=50ms", &[(CrashesMidStep, 1), (Restarts, 1)]);
+}
+
+#[test]
+fn each_kind_of_fault_is_injected_and_counted() {
+    use Counter::*;
+    check("at 1200ms crash leader process for=100ms", &[(CrashesProcess, 1), (Restarts, 1)]);
+    check("at 1200ms crash all power for=10ms", &[(CrashesPower, 3), (Restarts, 3)]);
+    check("at 1200ms pause leader for=600ms", &[(Pauses, 1)]);
+    check("at 1200ms isolate leader for=600ms", &[(Partitions, 1)]);
+    check("at 1200ms partition n0 | n1 n2 oneway for=500ms", &[(PartitionsOneWay, 1)]);
+    check("at 1200ms fail leader for=100ms", &[(DiskErrors, 1), (Fenced, 1), (Restarts, 1)]);
+    check("at 1200ms skew n1 400", &[(ClocksSkewed, 1)]);
+    check("at 1200ms slow n1 links 20ms for=100ms", &[(LinksSlow, 1)]);
+    check("at 1200ms crash c0", &[(ClientCrashes, 1)]);
+    check("at 1200ms disconnect c0", &[(ClientDisconnects, 1)]);
+    check("at 1200ms pause c0 for=300ms", &[(ClientPauses, 1)]);
+}
+
+#[test]
+fn a_rotten_record_is_found_at_the_next_start_and_repaired_from_peers() {
+    use Counter::*;
+    let lines = "at 1500ms rot n1 body index=2 bit\nat 1501ms crash n1 power for=50ms";
+    check(lines, &[(RotBody, 1), (RottenFound, 1), (RottenRepaired, 1)]);
+    let lines =
+        "at 1500ms rot n1 body index=2 whole\nat 1500ms rot n1 slot index=2 whole\nat 1501ms crash n1 power for=50ms";
+    check(lines, &[(RotBody, 1), (RotSlot, 1), (LossesFound, 1), (LossesRepaired, 1)]);
+}
+
+#[test]
+fn a_cluster_without_quorum_misses_its_bound() {
+    // The core is healed, but its links cannot carry an answer in so short a time.
+    let mut scenario = calm();
+    scenario.liveness = crate::scenario::Liveness::Core { nodes: Vec::new(), within: ios_core::time::Span::micros(10) };
+    let violation = run(&scenario).violation.expect("nothing gets done in no time");
+    assert_eq!(violation.oracle, Oracle::Liveness);
+}
+
+#[test]
+fn a_band_of_seeds_injects_every_kind_of_fault() {
+    let mut counters = crate::outcome::Counters::default();
+    let mut world = World::default();
+    for seed in 0..150 {
+        let outcome = world.run(&generate(Profile::Swarm, seed));
+        assert_eq!(outcome.violation, None, "seed {seed}");
+        counters.merge(&outcome.counters);
+    }
+    let never: Vec<_> = counters
+        .iter()
+        .filter(|(counter, count)| counter.kind() == crate::outcome::CounterKind::Fault && *count == 0)
+        .map(|(counter, _)| counter.name())
+        .collect();
+    assert!(never.is_empty(), "never injected: {never:?}");
+}
