@@ -303,6 +303,11 @@ fn plan(draw: &mut Draw, kinds: &Kinds, scenario: &mut Scenario) {
             scenario.plan.push(mid_step(draw, scenario.run));
         }
     }
+    if kinds.power {
+        for _ in 0..draw.range(0, 3) {
+            scenario.plan.push(mid_write(draw, scenario));
+        }
+    }
     if kinds.rivals && nodes > 1 {
         rivals(draw, scenario);
     }
@@ -367,6 +372,22 @@ fn mid_step(draw: &mut Draw, run: Span) -> Line {
     };
     let back = Some(Span(draw.log_time(Span::millis(2).0, run.0 / 4)));
     Line { condition: Condition::Event(trigger), action: Action::Crash { node: Target::It, power: draw.coin(), back } }
+}
+
+/// The power goes while a disk operation is under way: only then is there anything that can be lost or torn.
+fn mid_write(draw: &mut Draw, scenario: &Scenario) -> Line {
+    let trigger = Trigger {
+        who: if draw.one_in(3) { Who::Leader } else { Who::Any },
+        event: EventKind::Writes,
+        index: None,
+        view: None,
+        peer: None,
+        nth: draw.log(1, 600) as u32,
+        before: false,
+        delay: Span(draw.log_time(1_000, scenario.disk.latency.1.0)),
+    };
+    let back = Some(Span(draw.log_time(Span::millis(2).0, scenario.run.0 / 4)));
+    Line { condition: Condition::Event(trigger), action: Action::Crash { node: Target::It, power: true, back } }
 }
 
 /// Leaders that are lost in the midst of a broadcast, one after the other, and come back later: each may leave a batch of

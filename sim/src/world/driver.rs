@@ -285,6 +285,7 @@ impl World {
     /// In runs that encode: the message as it comes out of its own encoding, which must be the same.
     fn encoded(&mut self, message: PeerMessage) -> Option<PeerMessage> {
         let Some(encoder) = &mut self.encoder else { return Some(message) };
+        self.outcome.checks.count(Oracle::Encoding);
         let decoded =
             encoder.encode(&message).and_then(|chunks| wire::decode_frame::<PeerMessage>(&chunks.concat().into()));
         match decoded {
@@ -392,6 +393,7 @@ impl World {
 
     /// The node stops itself.
     fn fence(&mut self, id: NodeId, fault: &Fault) {
+        self.outcome.checks.count(Oracle::Health);
         let failed = self.processes[usize::from(id.0)].failed.take();
         match (fault, failed) {
             (Fault::Disk { .. }, Some(back)) => {

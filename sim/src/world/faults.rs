@@ -241,6 +241,7 @@ impl World {
         let journal = config.options.journal.clone();
         let genesis = config.configuration.genesis_hash();
         let recovered = Journal::open(id, genesis, journal, &mut process.disk).map(|(_, recovered)| recovered);
+        self.outcome.checks.count(Oracle::Health);
         let opened = Node::open(config, Kv::default(), seed, local, &mut process.disk);
         match (opened, recovered) {
             (Ok(node), Ok(recovered)) => {

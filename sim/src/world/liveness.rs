@@ -35,6 +35,7 @@ impl World {
         match (self.phase, &self.scenario.liveness) {
             (Phase::Safety, Liveness::Off) => false,
             (Phase::Safety, Liveness::Core { within, .. }) => {
+                self.outcome.checks.count(Oracle::Liveness);
                 let bound = self.now() + *within;
                 self.phase = Phase::Liveness(bound);
                 self.heal();
