@@ -220,17 +220,24 @@ pub fn run_caught(run: &mut impl FnMut(&Scenario) -> Outcome, scenario: &Scenari
     });
     GUARDED.set(Some(String::new()));
     let result = catch_unwind(AssertUnwindSafe(|| run(scenario)));
-    let said = GUARDED.take().unwrap_or_default();
-    result.unwrap_or_else(|_| {
-        let text = format!("an assertion does not hold: {}", said.replace('\n', " "));
-        Outcome {
+    let said = GUARDED.take().unwrap_or_default().replace('\n', " ");
+    let text = format!("an assertion does not hold: {said}");
+    match result {
+        Ok(mut outcome) => {
+            // The world notices a broken node itself, but not where it broke.
+            if let Some(violation) = outcome.violation.as_mut().filter(|_| !said.is_empty()) {
+                violation.text = text;
+            }
+            outcome
+        }
+        Err(_) => Outcome {
             digest: mix(scenario.seed),
             fired: vec![false; scenario.plan.len()],
             used: vec![false; scenario.overrides.len()],
             violation: Some(Violation { oracle: Oracle::Health, time: Time::ZERO, text }),
             ..Outcome::default()
-        }
-    })
+        },
+    }
 }
 
 #[cfg(test)]
@@ -295,7 +302,8 @@ mod tests {
         let campaign = sweep(0..30, Shard::WHOLE, 2);
         let found: Vec<_> = campaign.failures.iter().map(|failure| (failure.seed, failure.violation.oracle)).collect();
         assert_eq!(found, [(13, Oracle::Health), (20, Oracle::Agreement)]);
-        assert!(campaign.failures[0].violation.text.contains("an index is missing"));
+        let text = &campaign.failures[0].violation.text;
+        assert!(text.contains("an index is missing") && text.contains("sweep.rs:"), "{text}");
         assert_eq!(campaign.failures[1].scenario.expect, Expect::Violation(Oracle::Agreement));
     }
 
