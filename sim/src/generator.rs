@@ -133,7 +133,8 @@ fn swarm(draw: &mut Draw, seed: u64) -> Scenario {
     scenario
 }
 
-/// A client that gives every try up before an answer can reach it gets nothing done even when all is well: a try lasts at
+/// A client that gives every try up before an answer can reach it gets nothing done even when all is well: a try
+/// lasts at
 /// least twice as long as a request there, a round with a few syncs, and the answer back may take; an operation and a
 /// session last until every client has had its turns in a narrow window, with a sign of life for each operation.
 fn be_patient(scenario: &mut Scenario, slow: bool) {
@@ -390,7 +391,8 @@ fn mid_write(draw: &mut Draw, scenario: &Scenario) -> Line {
     Line { condition: Condition::Event(trigger), action: Action::Crash { node: Target::It, power: true, back } }
 }
 
-/// Leaders that are lost in the midst of a broadcast, one after the other, and come back later: each may leave a batch of
+/// Leaders that are lost in the midst of a broadcast, one after the other, and come back later: each may leave a
+/// batch of
 /// its own at one index, held by few. Which of them counts is what choosing the highest view is about.
 fn rivals(draw: &mut Draw, scenario: &mut Scenario) {
     let timeout = scenario.cluster.options.election_timeout.0;

@@ -1,6 +1,7 @@
 //! Every committed scenario tells a story, ends as it expects, and leaves no line of its plan idle.
 //!
-//! A story hangs on protocol events, which outlive most changes of the code, but who leads first is up to the seed. If a
+//! A story hangs on protocol events, which outlive most changes of the code, but who leads first is up to the seed.
+//! If a
 //! line has become idle because another node leads now, look for a seed that makes the story true again; if none does,
 //! the story is what has to be understood.
 

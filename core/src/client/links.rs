@@ -38,8 +38,10 @@ struct Link {
     state: State,
     /// Learned by `Hello`, and kept: an address seldom changes its member, and a wrong guess costs one redirect.
     node: Option<NodeId>,
-    /// The first request of those sent since something last arrived. Whether anybody still waits for its answer does not
-    /// matter: operations may all end at deadlines too short for a try, and still the silence shows that nobody is there.
+    /// The first request of those sent since something last arrived. Whether anybody still waits for its answer does
+    /// not
+    /// matter: operations may all end at deadlines too short for a try, and still the silence shows that nobody is
+    /// there.
     asked: Option<Time>,
     /// How long a try there, or the making of a connection, may take. A node may be farther away than `try_timeout`
     /// allows for, and its answers, thrown away with the connection, would come too late for ever.
