@@ -166,6 +166,8 @@ counters! {
     OutcomeUnknown: Client = "outcome_unknown",
     /// Operations invalid by the service's own word.
     Invalid: Client = "invalid",
+    /// Histories that no layer of the checker could decide.
+    Undecided: Client = "undecided",
 }
 
 /// One number per [`Counter`].

@@ -5,14 +5,17 @@ use super::{
     item::{Item, Life},
 };
 use crate::{
-    history::{self, Answer},
+    history::{
+        self,
+        store::{decode_reply, encode_request},
+    },
     scenario::{Operation, Verb},
 };
 use bytes::Bytes;
 use ios_core::{
     client::{Client, Outcome},
     ids::{ConnectionId, NodeId, Sequence, SessionId},
-    service::{Access, kv},
+    service::Access,
     time::Time,
 };
 
@@ -97,19 +100,7 @@ pub enum Origin {
 
 /// An operation in the store's own encoding.
 pub fn encode(operation: &Operation) -> Bytes {
-    let verbs: Vec<kv::Operation<'_>> = operation
-        .verbs
-        .iter()
-        .map(|verb| match verb {
-            Verb::Get(key) => kv::Operation::Get { key },
-            Verb::Put(key, value) => kv::Operation::Put { key, value },
-            Verb::Delete(key) => kv::Operation::Delete { key },
-            Verb::Exists(key) => kv::Operation::Exists { key },
-            Verb::Count => kv::Operation::Count,
-            Verb::Cas(key, expected, value) => kv::Operation::CompareAndSet { key, expected: Some(expected), value },
-        })
-        .collect();
-    kv::request::encode(&verbs).expect("a scenario's operations are within the store's limits")
+    encode_request(&asked(operation)).expect("a scenario's operations are within the store's limits")
 }
 
 /// An operation as the history has it.
@@ -132,36 +123,10 @@ pub fn asked(operation: &Operation) -> Vec<history::Verb> {
 pub fn past(outcome: &Outcome) -> Option<history::Outcome> {
     match outcome {
         Outcome::Done { revision, reply } => {
-            let answers = match kv::Reply::decode(reply).ok()? {
-                kv::Reply::Outcomes(outcomes) => outcomes.into_iter().map(answer).collect(),
-                kv::Reply::Error(why) => vec![Answer::Error(why.to_string())],
-            };
+            let answers = decode_reply(reply).ok()?;
             Some(history::Outcome::Done { revision: Some(revision.0), answers })
         }
         Outcome::NotDone { .. } => Some(history::Outcome::NotDone),
         Outcome::Unknown { .. } => Some(history::Outcome::Unknown),
-    }
-}
-
-fn answer(outcome: kv::Outcome<'_>) -> Answer {
-    let marks = |marks: kv::Marks| {
-        Some(history::Marks { created: marks.created.0, modified: marks.modified.0, version: marks.version })
-    };
-    match outcome {
-        kv::Outcome::Value { value, marks: found } => Answer::Value { value: value.into(), marks: marks(found) },
-        kv::Outcome::Missing => Answer::Missing,
-        kv::Outcome::Written { modified } => Answer::Written { modified: Some(modified.0) },
-        kv::Outcome::Deleted { found } => Answer::Deleted { found },
-        kv::Outcome::Exists { modified } => {
-            Answer::Exists { there: modified.is_some(), modified: modified.map(|revision| revision.0) }
-        }
-        kv::Outcome::Count(count) => Answer::Count(count),
-        kv::Outcome::List { pairs, more } => {
-            let pairs = pairs.map(|(key, value, found)| (key.into(), value.into(), marks(found))).collect();
-            Answer::List { pairs, more }
-        }
-        kv::Outcome::Swapped { modified } => Answer::Swapped { modified: Some(modified.0) },
-        kv::Outcome::NotSwapped { modified } => Answer::NotSwapped { modified: modified.map(|revision| revision.0) },
-        kv::Outcome::Omitted { size } => Answer::Omitted { size },
     }
 }

@@ -9,6 +9,7 @@ use crate::{
     choice::Stream,
     linearize::{Verdict, judge, judge_with_witness},
     oracle::Oracle,
+    outcome::Counter,
 };
 use std::collections::BTreeMap;
 
@@ -25,9 +26,13 @@ impl World {
             let executed = self.executed();
             judge_with_witness(&self.history, &executed)
         };
-        if let Verdict::Illegal(illegal) = verdict {
-            let text = illegal.describe(&self.history);
-            self.object(Oracle::Linearizability, text);
+        match verdict {
+            Verdict::Ok { .. } => {}
+            Verdict::Illegal(illegal) => {
+                let text = illegal.describe(&self.history);
+                self.object(Oracle::Linearizability, text);
+            }
+            Verdict::Unknown { .. } => self.outcome.counters.count(Counter::Undecided),
         }
     }
 
