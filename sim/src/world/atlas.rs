@@ -41,6 +41,8 @@ pub struct Atlas {
     /// Nodes with a record that rotted and was not found whole since.
     spent: NodeSet,
     disks: Vec<Chart>,
+    /// Whether anything will ever rot, so that places of records are worth noting.
+    charts: bool,
 }
 
 /// What is known of one disk.
@@ -68,8 +70,10 @@ struct Place {
 }
 
 impl Atlas {
-    /// An atlas of empty disks. `core` are the nodes that must get everything done in the end; all, if empty.
-    pub fn reset(&mut self, configuration: &Configuration, core: NodeSet) {
+    /// An atlas of empty disks. `core` are the nodes that must get everything done in the end; all, if empty. Without
+    /// `charts` nothing can rot, and where records lie is not noted.
+    pub fn reset(&mut self, configuration: &Configuration, core: NodeSet, charts: bool) {
+        self.charts = charts;
         let members: NodeSet = configuration.members().iter().copied().collect();
         self.core = if core.is_empty() { members } else { core };
         self.configuration = Some(configuration.clone());
@@ -96,11 +100,12 @@ impl Atlas {
                 };
                 chart.identity = chart.identity.filter(|slot| !covers(*slot));
             }
-            DiskAction::Write { file, writes } => {
+            DiskAction::Write { file, writes } if self.charts => {
                 for extent in journal::extents(*file, writes) {
                     chart.enter(*file, &extent.fact, (extent.offset, extent.length));
                 }
             }
+            DiskAction::Write { .. } => {}
         }
         chart.witness.durable(action)
     }
@@ -189,7 +194,8 @@ impl Chart {
                 let same = |place: &&mut Place| {
                     place.file == file && (place.view, place.index, place.digest) == (view, index, digest)
                 };
-                if let Some(place) = self.records.iter_mut().filter(|place| place.slot.is_none()).find(same) {
+                // Slots follow their records closely, so the search begins with the newest.
+                if let Some(place) = self.records.iter_mut().rev().filter(|place| place.slot.is_none()).find(same) {
                     place.slot = Some(extent);
                 }
                 return;
@@ -303,7 +309,7 @@ mod tests {
     fn atlas(quorum: QuorumSpec, core: &[u8]) -> Atlas {
         let configuration = configuration(quorum);
         let mut atlas = Atlas::default();
-        atlas.reset(&configuration, core.iter().copied().map(NodeId).collect());
+        atlas.reset(&configuration, core.iter().copied().map(NodeId).collect(), true);
         for id in configuration.members().to_vec() {
             let mut disk = crate::world::disk::SimDisk::default();
             for action in journal::format(id, DiskNonce(u128::from(id.0) + 1), &configuration) {

@@ -178,7 +178,8 @@ impl World {
         let configuration = self.scenario.cluster.configuration().expect("the scenario has been checked");
         let options = self.scenario.cluster.options.clone();
         self.ghost = Some(Ghost::new(&configuration, &options, fastest(&self.scenario)));
-        self.atlas.reset(&configuration, self.scenario.core().into_iter().collect());
+        let rots = self.scenario.plan.iter().any(|line| matches!(line.action, Action::Rot { .. }));
+        self.atlas.reset(&configuration, self.scenario.core().into_iter().collect(), rots);
         self.format(&configuration);
         self.config = Some(Config { node: NodeId(0), configuration, options });
         for (place, line) in self.scenario.plan.iter().enumerate() {
