@@ -15,7 +15,8 @@
 //!
 //! Bytes beyond the last one ever written are zeros and not stored: files are created full of zeros.
 //!
-//! Absent on purpose: syncs that lie, old copies that come back, wiped disks. A node cannot notice those.
+//! Absent on purpose: syncs that lie, old copies that come back, wiped disks, which a node cannot notice; and sectors that
+//! cannot be read, which take records along that the fault atlas does not allow to rot.
 
 use bytes::Bytes;
 use ios_core::{
@@ -96,8 +97,6 @@ struct File {
     /// Durable bytes; zeros from here to `size`.
     image: Vec<u8>,
     unsynced: Vec<Unsynced>,
-    /// Sectors that cannot be read, by number, until they are written again.
-    unreadable: Vec<u64>,
 }
 
 /// An operation handed in and not yet answered.
@@ -202,15 +201,6 @@ impl SimDisk {
         aftermath
     }
 
-    /// Whether an operation on this file is under way, or something written to it is unsynced.
-    pub fn unsettled(&self, id: FileId) -> bool {
-        self.flights.iter().any(|flight| flight.action.file() == id)
-            || self
-                .files
-                .iter()
-                .any(|file| file.id == id && (!file.unsynced.is_empty() || file.entry != Entry::Durable))
-    }
-
     /// Durable bytes of a file, for damage to choose from. Fewer than asked for at the end.
     pub fn durable(&self, id: FileId, offset: u64, length: usize) -> Vec<u8> {
         match self.files.iter().find(|file| file.id == id) {
@@ -227,22 +217,6 @@ impl SimDisk {
         let Some(file) = self.find(id) else { return false };
         file.store(offset, bytes);
         true
-    }
-
-    /// A latent fault: the sector that holds this byte cannot be read until it is written again.
-    pub fn make_unreadable(&mut self, id: FileId, offset: u64) -> bool {
-        let Some(file) = self.find(id) else { return false };
-        let sector = offset / SECTOR;
-        if file.unreadable.contains(&sector) {
-            return false;
-        }
-        file.unreadable.push(sector);
-        true
-    }
-
-    /// How many operations were handed in and not answered.
-    pub fn in_flight(&self) -> usize {
-        self.flights.len()
     }
 
     fn land(&mut self, op: OpId) -> Flight {
@@ -319,7 +293,7 @@ impl SimDisk {
         let mut image = self.spare.pop().unwrap_or_default();
         image.clear();
         let place = self.files.partition_point(|file| file.id < id);
-        self.files.insert(place, File { id, entry, size, image, unsynced: Vec::new(), unreadable: Vec::new() });
+        self.files.insert(place, File { id, entry, size, image, unsynced: Vec::new() });
         &mut self.files[place]
     }
 
@@ -438,10 +412,6 @@ impl File {
         }
         self.image[start..end].copy_from_slice(bytes);
         self.size = self.size.max(end as u64);
-        if !self.unreadable.is_empty() {
-            let (first, last) = (offset / SECTOR, (offset + bytes.len() as u64) / SECTOR);
-            self.unreadable.retain(|sector| !(first..=last).contains(sector));
-        }
     }
 
     fn stored(&self, offset: u64, length: usize) -> Vec<u8> {
@@ -458,12 +428,8 @@ impl File {
         self.unsynced.iter().map(|write| write.offset + write.bytes.len() as u64).fold(self.size, u64::max)
     }
 
-    fn read(&self, offset: u64, length: usize) -> Result<Vec<u8>, DiskError> {
+    fn read(&self, offset: u64, length: usize) -> Vec<u8> {
         let end = (offset + length as u64).min(self.length());
-        let sectors = offset / SECTOR..end.div_ceil(SECTOR);
-        if self.unreadable.iter().any(|sector| sectors.contains(sector)) {
-            return Err(DiskError::Io);
-        }
         let mut bytes = self.stored(offset, length);
         bytes.resize(end.saturating_sub(offset) as usize, 0);
         for write in &self.unsynced {
@@ -473,7 +439,7 @@ impl File {
                 bytes[(from - offset) as usize..(to - offset) as usize].copy_from_slice(source);
             }
         }
-        Ok(bytes)
+        bytes
     }
 }
 
@@ -485,7 +451,7 @@ impl ReadDisk for SimDisk {
 
     fn read(&mut self, file: FileId, offset: u64, length: usize) -> Result<Vec<u8>, DiskError> {
         match self.files.iter().find(|candidate| candidate.id == file) {
-            Some(found) if !matches!(found.entry, Entry::Gone { .. }) => found.read(offset, length),
+            Some(found) if !matches!(found.entry, Entry::Gone { .. }) => Ok(found.read(offset, length)),
             _ => Err(DiskError::Io),
         }
     }
