@@ -28,17 +28,19 @@ const RUNS: usize = 5;
 const IN_FLIGHT: u64 = 64;
 const CONNECTION: ConnectionId = ConnectionId(1);
 
-/// `cargo bench -p ios-core [-- replica|node]`
+/// `cargo bench -p ios-core [-- replica|replica-1|replica-16|node|node-1|node-16 ...]`
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
-    let is_wanted = |what: &str| wanted.is_empty() || wanted.iter().any(|name| name == what);
+    let is_wanted = |what: &str, batch: usize| {
+        wanted.is_empty() || wanted.iter().any(|name| *name == what || *name == format!("{what}-{batch}"))
+    };
     for batch in [1, 16] {
-        if is_wanted("replica") {
+        if is_wanted("replica", batch) {
             report("replica", batch, 400_000 * batch as u64, |commits| ReplicaCluster::new(batch).run(commits, batch));
         }
     }
     for batch in [1, 16] {
-        if is_wanted("node") {
+        if is_wanted("node", batch) {
             report("node", batch, 400_000, |commits| NodeCluster::new(batch).run(commits, batch));
         }
     }
