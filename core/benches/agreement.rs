@@ -36,22 +36,24 @@ fn main() {
     };
     for batch in [1, 16] {
         if is_wanted("replica", batch) {
-            report("replica", batch, 400_000 * batch as u64, |commits| ReplicaCluster::new(batch).run(commits, batch));
+            report("replica", batch, 400_000 * batch as u64, ReplicaCluster::new, ReplicaCluster::run);
         }
     }
     for batch in [1, 16] {
         if is_wanted("node", batch) {
-            report("node", batch, 400_000, |commits| NodeCluster::new(batch).run(commits, batch));
+            report("node", batch, 400_000, NodeCluster::new, NodeCluster::run);
         }
     }
 }
 
-/// Prints requests committed per second by all three members together.
-fn report(what: &str, batch: usize, requests: u64, run: impl Fn(u64)) {
+/// Prints requests committed per second by all three members together. A cluster is built before the clock starts and
+/// taken apart after it has stopped.
+fn report<C>(what: &str, batch: usize, requests: u64, build: impl Fn(usize) -> C, run: impl Fn(&mut C, u64, usize)) {
     let mut rates: Vec<u64> = (0..RUNS)
         .map(|_| {
+            let mut cluster = build(batch);
             let start = Instant::now();
-            run(requests / batch as u64);
+            run(&mut cluster, requests / batch as u64, batch);
             let nanos = start.elapsed().as_nanos().max(1);
             (u128::from(requests) * 1_000_000_000 / nanos) as u64
         })
@@ -99,7 +101,7 @@ impl Member {
             self.applied = self.applied.next();
             let index = self.applied;
             let digest = self.replica.log().committed(index).expect("below the floor").digest();
-            self.turn(now, |replica, turn| replica.take_waiters(turn, index, digest));
+            self.turn(now, |replica, turn| drop(replica.take_waiters(turn, index, digest)));
         }
         if self.replica.wants_opening() {
             self.turn(now, |replica, turn| replica.open_window(turn, Time::ZERO));
@@ -177,7 +179,7 @@ impl ReplicaCluster {
         }
     }
 
-    fn run(mut self, commits: u64, batch: usize) {
+    fn run(&mut self, commits: u64, batch: usize) {
         let payload = Bytes::from_static(&[7; 16]);
         let session = SessionId { index: Index(1), position: 0 };
         let target = self.members[self.leader].applied.plus(commits);
@@ -192,7 +194,7 @@ impl ReplicaCluster {
                     let (sequence, acked) = (Sequence(sequence), Sequence(0));
                     let command = Command::Request { session, sequence, acked, payload: payload.clone() };
                     let waiter = Waiter { connection: CONNECTION, request };
-                    member.turn(now, |replica, turn| replica.submit(turn, waiter, command));
+                    member.turn(now, |replica, turn| replica.submit(turn, waiter, &command));
                 }
                 member.turn(now, |replica, turn| replica.end_turn(turn, None));
             }
@@ -294,7 +296,7 @@ impl NodeCluster {
         }
     }
 
-    fn run(mut self, commits: u64, batch: usize) {
+    fn run(&mut self, commits: u64, batch: usize) {
         let session = self.session.expect("registered");
         let value = [7; 64];
         let target = self.replies + commits * batch as u64;

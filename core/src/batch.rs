@@ -15,23 +15,26 @@ use crate::{
     ids::{Digest, Index, Sequence, SessionId},
     time::Time,
 };
-use alloc::vec::Vec;
+use alloc::{sync::Arc, vec::Vec};
 use bytes::Bytes;
 use core::fmt;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
-/// One log entry's content, checked and immutable.
+/// One log entry's content, checked and immutable. A batch is in many places at once, the leader's window, the log, the
+/// journal, messages to every peer, so it is as small as a pointer.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(try_from = "Bytes", into = "Bytes")]
-pub struct Batch {
-    bytes: Bytes,
+pub struct Batch(Arc<Content>);
+
+struct Content {
     digest: Digest,
+    bytes: Bytes,
 }
 
-/// One command of a client batch.
+/// One command of a client batch. The payload is owned by what is yet to be encoded, and borrowed from a batch.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Command {
+pub enum Command<P = Bytes> {
     /// Opens a session named after the place of this command in the log.
     Register,
     /// A request to the service, executed at most once per (session, sequence).
@@ -43,7 +46,7 @@ pub enum Command {
         /// Every request up to here has been answered, as far as the client knows: their replies may be forgotten.
         acked: Sequence,
         /// What the service is asked to do.
-        payload: Bytes,
+        payload: P,
     },
     /// Counts as a sign of life.
     KeepAlive {
@@ -81,6 +84,17 @@ const HEAD: usize = 1 + 8 + 4;
 /// Bytes a request takes besides its payload.
 pub const REQUEST_OVERHEAD: usize = 1 + 12 + 8 + 8 + 4;
 
+impl Command {
+    /// Its encoded size.
+    pub fn size(&self) -> usize {
+        match self {
+            Command::Register => 1,
+            Command::Request { payload, .. } => REQUEST_OVERHEAD + payload.len(),
+            Command::KeepAlive { .. } | Command::Close { .. } => 1 + 12,
+        }
+    }
+}
+
 impl Batch {
     /// The batch that changes nothing: fills an index for which nothing may have been chosen.
     pub fn noop() -> Self {
@@ -108,32 +122,32 @@ impl Batch {
 
     fn from_checked(bytes: Bytes) -> Self {
         let digest = Digest(xxh3_64(&bytes));
-        Self { bytes, digest }
+        Self(Arc::new(Content { digest, bytes }))
     }
 
     /// Its name.
     pub fn digest(&self) -> Digest {
-        self.digest
+        self.0.digest
     }
 
     /// Its encoding.
     pub fn bytes(&self) -> &Bytes {
-        &self.bytes
+        &self.0.bytes
     }
 
     /// Whether this is the no-op.
     pub fn is_noop(&self) -> bool {
-        self.bytes[0] == NOOP
+        self.bytes()[0] == NOOP
     }
 
     /// The log time its leader gave it; no-ops carry none.
     pub fn stamp(&self) -> Option<Time> {
-        (!self.is_noop()).then(|| Time(read_u64(&self.bytes, 1).expect("checked by decode")))
+        (!self.is_noop()).then(|| Time(read_u64(self.bytes(), 1).expect("checked by decode")))
     }
 
     /// How many commands it holds.
     pub fn len(&self) -> usize {
-        if self.is_noop() { 0 } else { read_u32(&self.bytes, 9).expect("checked by decode") as usize }
+        if self.is_noop() { 0 } else { read_u32(self.bytes(), 9).expect("checked by decode") as usize }
     }
 
     /// Whether it holds no commands: a no-op or a tick.
@@ -141,9 +155,9 @@ impl Batch {
         self.len() == 0
     }
 
-    /// Its commands in order. Payloads are slices of the batch.
-    pub fn commands(&self) -> impl Iterator<Item = Command> {
-        let mut rest = Reader { bytes: &self.bytes, at: HEAD };
+    /// Its commands in order.
+    pub fn commands(&self) -> impl Iterator<Item = Command<&[u8]>> {
+        let mut rest = Reader { bytes: self.bytes(), at: HEAD };
         (0..self.len()).map(move |_| rest.command().expect("checked by decode"))
     }
 }
@@ -158,13 +172,13 @@ impl TryFrom<Bytes> for Batch {
 
 impl From<Batch> for Bytes {
     fn from(batch: Batch) -> Bytes {
-        batch.bytes
+        batch.bytes().clone()
     }
 }
 
 impl PartialEq for Batch {
     fn eq(&self, other: &Self) -> bool {
-        self.digest == other.digest && self.bytes == other.bytes
+        Arc::ptr_eq(&self.0, &other.0) || self.digest() == other.digest() && self.bytes() == other.bytes()
     }
 }
 
@@ -175,7 +189,7 @@ impl fmt::Display for Batch {
         match self.stamp() {
             None => f.write_str("noop"),
             Some(_) if self.is_empty() => f.write_str("tick"),
-            Some(_) => write!(f, "{}[{}]", self.digest, self.len()),
+            Some(_) => write!(f, "{}[{}]", self.digest(), self.len()),
         }
     }
 }
@@ -186,21 +200,41 @@ impl fmt::Debug for Batch {
     }
 }
 
-/// Collects commands into a client batch.
-#[derive(Debug)]
+/// Collects commands into a client batch. It keeps its memory from one batch to the next.
+#[derive(Clone, Debug)]
 pub struct BatchBuilder {
+    /// The batch so far, its head not filled in yet.
     bytes: Vec<u8>,
     count: u32,
 }
 
+impl Default for BatchBuilder {
+    fn default() -> Self {
+        Self::with_capacity(0)
+    }
+}
+
 impl BatchBuilder {
-    /// An empty batch stamped with log time `stamp`, with room for `capacity` bytes of commands.
-    pub fn new(stamp: Time, capacity: usize) -> Self {
+    /// An empty batch with room for commands of `capacity` bytes.
+    pub fn with_capacity(capacity: usize) -> Self {
         let mut bytes = Vec::with_capacity(HEAD + capacity);
-        bytes.push(CLIENT);
-        bytes.extend_from_slice(&stamp.0.to_le_bytes());
-        bytes.extend_from_slice(&[0; 4]);
+        bytes.resize(HEAD, 0);
         Self { bytes, count: 0 }
+    }
+
+    /// How many commands it holds.
+    pub fn len(&self) -> usize {
+        self.count as usize
+    }
+
+    /// Whether it holds no commands.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// The encoded size of its commands.
+    pub fn size(&self) -> usize {
+        self.bytes.len() - HEAD
     }
 
     /// Adds a command at the next position.
@@ -208,11 +242,12 @@ impl BatchBuilder {
         match command {
             Command::Register => self.bytes.push(REGISTER),
             Command::Request { session, sequence, acked, payload } => {
+                let length = u32::try_from(payload.len()).expect("payloads are bounded far below 4 GiB");
+                self.bytes.reserve(REQUEST_OVERHEAD + payload.len());
                 self.bytes.push(REQUEST);
                 self.session(*session);
                 self.bytes.extend_from_slice(&sequence.0.to_le_bytes());
                 self.bytes.extend_from_slice(&acked.0.to_le_bytes());
-                let length = u32::try_from(payload.len()).expect("payloads are bounded far below 4 GiB");
                 self.bytes.extend_from_slice(&length.to_le_bytes());
                 self.bytes.extend_from_slice(payload);
             }
@@ -228,25 +263,30 @@ impl BatchBuilder {
         self.count += 1;
     }
 
+    /// The batch, stamped with log time, in memory of just its size. The builder is empty again.
+    pub fn finish(&mut self, stamp: Time) -> Batch {
+        self.bytes[0] = CLIENT;
+        self.bytes[1..9].copy_from_slice(&stamp.0.to_le_bytes());
+        self.bytes[9..HEAD].copy_from_slice(&self.count.to_le_bytes());
+        let batch = Batch::from_checked(Bytes::copy_from_slice(&self.bytes));
+        self.bytes.truncate(HEAD);
+        self.count = 0;
+        batch
+    }
+
     fn session(&mut self, session: SessionId) {
         self.bytes.extend_from_slice(&session.index.0.to_le_bytes());
         self.bytes.extend_from_slice(&session.position.to_le_bytes());
     }
-
-    /// The batch.
-    pub fn finish(mut self) -> Batch {
-        self.bytes[9..HEAD].copy_from_slice(&self.count.to_le_bytes());
-        Batch::from_checked(Bytes::from(self.bytes))
-    }
 }
 
 struct Reader<'a> {
-    bytes: &'a Bytes,
+    bytes: &'a [u8],
     at: usize,
 }
 
-impl Reader<'_> {
-    fn command(&mut self) -> Option<Command> {
+impl<'a> Reader<'a> {
+    fn command(&mut self) -> Option<Command<&'a [u8]>> {
         let tag = *self.bytes.get(self.at)?;
         self.at += 1;
         match tag {
@@ -257,12 +297,9 @@ impl Reader<'_> {
                 let acked = Sequence(self.u64()?);
                 let length = read_u32(self.bytes, self.at)? as usize;
                 let start = self.at + 4;
-                let end = start.checked_add(length)?;
-                if end > self.bytes.len() {
-                    return None;
-                }
-                self.at = end;
-                Some(Command::Request { session, sequence, acked, payload: self.bytes.slice(start..end) })
+                self.at = start.checked_add(length)?;
+                let payload = self.bytes.get(start..self.at)?;
+                Some(Command::Request { session, sequence, acked, payload })
             }
             KEEP_ALIVE => self.session().map(|session| Command::KeepAlive { session }),
             CLOSE => self.session().map(|session| Command::Close { session }),
@@ -312,18 +349,29 @@ mod tests {
         ]
     }
 
+    fn owned(command: Command<&[u8]>) -> Command {
+        match command {
+            Command::Register => Command::Register,
+            Command::Request { session, sequence, acked, payload } => {
+                Command::Request { session, sequence, acked, payload: Bytes::copy_from_slice(payload) }
+            }
+            Command::KeepAlive { session } => Command::KeepAlive { session },
+            Command::Close { session } => Command::Close { session },
+        }
+    }
+
     fn batch() -> Batch {
-        let mut builder = BatchBuilder::new(Time(42), 0);
+        let mut builder = BatchBuilder::default();
         for command in commands() {
             builder.push(&command);
         }
-        builder.finish()
+        builder.finish(Time(42))
     }
 
     #[test]
     fn a_batch_decodes_to_what_was_put_in() {
         let batch = Batch::decode(batch().bytes().clone()).unwrap();
-        assert_eq!(batch.commands().collect::<Vec<_>>(), commands());
+        assert_eq!(batch.commands().map(owned).collect::<Vec<_>>(), commands());
         assert_eq!((batch.stamp(), batch.len(), batch.is_noop()), (Some(Time(42)), 4, false));
         let noop = Batch::decode(Batch::noop().bytes().clone()).unwrap();
         assert_eq!((noop.stamp(), noop.len(), noop.is_noop()), (None, 0, true));

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum PeerMessage<P = Batch> {
     /// First on every link, repeated until answered: who I am and which disk I run on.
-    Hello(Hello),
+    Hello(Box<Hello>),
     /// The sender will not talk to the node that bears this nonce and incarnation.
     Refused {
         /// The nonce refused.
@@ -49,7 +49,7 @@ pub enum PeerMessage<P = Batch> {
         from: Index,
     },
     /// One chunk of the answer to `Prepare`: all the sender holds in `from..to`.
-    Promise(Promise<P>),
+    Promise(Box<Promise<P>>),
     /// Your view is old; here is a newer one.
     Reject {
         /// The view that was refused.
@@ -137,12 +137,12 @@ impl<P> PeerMessage<P> {
             }
             PeerMessage::Canvass { view }
             | PeerMessage::Prepare { view, .. }
-            | PeerMessage::Promise(Promise { view, .. })
             | PeerMessage::Accept { view, .. }
             | PeerMessage::Accepted { view, .. }
             | PeerMessage::Chosen { view, .. }
             | PeerMessage::Heartbeat { view, .. }
             | PeerMessage::HeartbeatAck { view, .. } => view.round,
+            PeerMessage::Promise(promise) => promise.view.round,
             PeerMessage::Entries { leading, .. } => leading.map_or(0, |(view, _)| view.round),
             PeerMessage::Hello(_) | PeerMessage::Refused { .. } | PeerMessage::Fetch { .. } => 0,
         }

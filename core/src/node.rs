@@ -250,7 +250,7 @@ impl<S: Service> Node<S> {
     fn client(&mut self, out: &mut Vec<Output>, connection: ConnectionId, request: ClientRequest) {
         self.connections.insert(connection);
         let reply = |out: &mut Vec<Output>, response| out.push(Output::Reply { connection, response });
-        let (request, access, work) = match request {
+        let (request, work) = match request {
             ClientRequest::Hello { tag } => {
                 let (node, leader) = (self.config.node, self.replica.leader());
                 return reply(out, ClientResponse::Welcome { tag, node, leader });
@@ -258,31 +258,28 @@ impl<S: Service> Node<S> {
             ClientRequest::Status { tag } => {
                 return reply(out, ClientResponse::Status { tag, status: Box::new(self.status()) });
             }
-            ClientRequest::Register { tag } => (RequestKey::Tag(tag), None, Work::Command(Command::Register)),
+            ClientRequest::Register { tag } => (RequestKey::Tag(tag), Work::Command(Command::Register)),
             ClientRequest::KeepAlive { tag, session } => {
-                (RequestKey::Tag(tag), None, Work::Command(Command::KeepAlive { session }))
+                (RequestKey::Tag(tag), Work::Command(Command::KeepAlive { session }))
             }
-            ClientRequest::Close { tag, session } => {
-                (RequestKey::Tag(tag), None, Work::Command(Command::Close { session }))
-            }
+            ClientRequest::Close { tag, session } => (RequestKey::Tag(tag), Work::Command(Command::Close { session })),
             ClientRequest::Write { session, sequence, acked, payload } => {
-                let command = Command::Request { session, sequence, acked, payload: payload.clone() };
-                (RequestKey::Write(session, sequence), Some((Access::Write, payload)), Work::Command(command))
+                let command = Command::Request { session, sequence, acked, payload };
+                (RequestKey::Write(session, sequence), Work::Command(command))
             }
-            ClientRequest::Read { tag, payload } => {
-                (RequestKey::Tag(tag), Some((Access::Read, payload.clone())), Work::Read { tag, payload })
-            }
+            ClientRequest::Read { tag, payload } => (RequestKey::Tag(tag), Work::Read { tag, payload }),
         };
-        let objection = match access {
+        let objection = match &work {
             _ if self.phase != Phase::Running => Some(Refusal::NotReady),
-            Some((access, payload)) => self.machine.check(access, &payload).err(),
-            None => None,
+            Work::Command(Command::Request { payload, .. }) => self.machine.check(Access::Write, payload).err(),
+            Work::Command(_) => None,
+            Work::Read { payload, .. } => self.machine.check(Access::Read, payload).err(),
         };
         if let Some(refusal) = objection {
             return reply(out, ClientResponse::Refused { request, refusal });
         }
         self.with_turn(out, |replica, turn| match work {
-            Work::Command(command) => replica.submit(turn, Waiter { connection, request }, command),
+            Work::Command(command) => replica.submit(turn, Waiter { connection, request }, &command),
             Work::Read { tag, payload } => replica.read(turn, Read { connection, tag, payload }),
         });
     }
@@ -321,19 +318,19 @@ impl<S: Service> Node<S> {
         while self.applied < self.replica.log().floor() {
             let index = self.applied.next();
             let batch = self.replica.log().committed(index).expect("everything up to the floor is here").clone();
-            let mut answers = core::mem::take(&mut self.answers);
-            self.machine.apply(index, &batch, out, &mut answers);
+            self.machine.apply(index, &batch, out, &mut self.answers);
             self.applied = index;
             let (digest, log_time, state_hash) = (batch.digest(), self.machine.log_time(), self.machine.state_hash());
             out.push(Output::Note(Note::Applied { index, digest, log_time, state_hash }));
-            let waiters = self.with_turn(out, |replica, turn| replica.take_waiters(turn, index, digest));
-            assert!(waiters.is_empty() || waiters.len() == answers.len(), "one answer per command");
-            for (waiter, answer) in waiters.into_iter().zip(answers.drain(..)) {
+            let Self { now, rng, journal, replica, answers, .. } = self;
+            let turn = &mut Turn { now: *now, rng, journal, out };
+            let waiters = replica.take_waiters(turn, index, digest);
+            assert!(waiters.len() == 0 || waiters.len() == answers.len(), "one answer per command");
+            for (waiter, answer) in waiters.zip(answers.drain(..)) {
                 let response = respond(waiter.request, answer);
-                out.push(Output::Reply { connection: waiter.connection, response });
+                turn.out.push(Output::Reply { connection: waiter.connection, response });
             }
             answers.clear();
-            self.answers = answers;
         }
     }
 

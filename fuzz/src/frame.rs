@@ -81,13 +81,13 @@ const VIEW: View = View { round: 5, node: NodeId(1) };
 const SESSION: SessionId = SessionId { index: Index(2), position: 0 };
 
 fn batch() -> Batch {
-    let mut builder = BatchBuilder::new(Time(7), 64);
+    let mut builder = BatchBuilder::default();
     builder.push(&Command::Register);
     let payload = Bytes::from_static(b"update A 1");
     builder.push(&Command::Request { session: SESSION, sequence: Sequence(1), acked: Sequence(0), payload });
     builder.push(&Command::KeepAlive { session: SESSION });
     builder.push(&Command::Close { session: SESSION });
-    builder.finish()
+    builder.finish(Time(7))
 }
 
 /// One frame of each shape a peer sends, and two in a row.
@@ -126,8 +126,8 @@ pub fn peer_samples() -> Vec<(&'static str, Vec<u8>)> {
     let entries = vec![(Index(2), batch()), (Index(3), Batch::noop())];
     let entries = PeerMessage::Entries { nonce, leading: Some((VIEW, Index(3))), entries };
     vec![
-        ("hello", encode(&[PeerMessage::Hello(hello)])),
-        ("promise", encode(&[PeerMessage::Promise(promise)])),
+        ("hello", encode(&[PeerMessage::Hello(Box::new(hello))])),
+        ("promise", encode(&[PeerMessage::Promise(Box::new(promise))])),
         ("accept", encode(std::slice::from_ref(&accept))),
         ("entries", encode(&[entries])),
         ("fetch", encode(&[PeerMessage::Fetch { nonce, from: Index(1), to: Index(9) }])),

@@ -170,12 +170,12 @@ fn repair_checksums(bytes: &mut [u8]) {
 }
 
 fn batch(payload: usize) -> Batch {
-    let mut builder = BatchBuilder::new(Time(1), payload);
+    let mut builder = BatchBuilder::default();
     builder.push(&Command::Register);
     let session = SessionId { index: Index(1), position: 0 };
     let payload = Bytes::from(vec![b'p'; payload]);
     builder.push(&Command::Request { session, sequence: Sequence(1), acked: Sequence(0), payload });
-    builder.finish()
+    builder.finish(Time(1))
 }
 
 /// Directories as a node left them, at several ages and with some damage.

@@ -109,12 +109,12 @@ fn a_link_in_good_order_allocates_by_the_chunk() {
     check_link(&heartbeat, 1000, 10);
     check_link(&write, 1000, 30);
 
-    let mut builder = BatchBuilder::new(Time(1), 64 << 10);
+    let mut builder = BatchBuilder::default();
     (0..500).for_each(|_| {
         let (sequence, acked) = (Sequence(1), Sequence(0));
         builder.push(&Command::Request { session, sequence, acked, payload: payload.clone() });
     });
-    check_link(&accept(builder.finish()), 1000, 3000);
+    check_link(&accept(builder.finish(Time(1))), 1000, 3000);
 }
 
 fn accept(batch: Batch) -> PeerMessage {

@@ -13,17 +13,14 @@
 
 use super::{Replica, Role, turn::Turn, window::Window};
 use crate::{
-    batch::{Batch, BatchBuilder, Command, REQUEST_OVERHEAD},
+    batch::{Batch, BatchBuilder, Command},
     ids::{ConnectionId, Digest, Index, NodeId, View},
     interface::{Note, Output},
     message::{ClientResponse, Refusal, RequestKey},
     options::Options,
     time::{Span, Time},
 };
-use alloc::{
-    collections::{BTreeMap, VecDeque},
-    vec::Vec,
-};
+use alloc::collections::{BTreeMap, VecDeque, vec_deque};
 
 /// The longest step log time takes at once.
 pub const STAMP_STEP_MAX: Span = Span::secs(1);
@@ -99,13 +96,6 @@ impl Leader {
     }
 }
 
-/// One queued command and who waits for it.
-#[derive(Clone, Debug)]
-struct Queued {
-    waiter: Waiter,
-    command: Command,
-}
-
 /// Who waits for the outcome of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Waiter {
@@ -115,36 +105,79 @@ pub struct Waiter {
     pub request: RequestKey,
 }
 
-/// Requests on their way through this leader.
+/// Requests on their way through this leader. A request is encoded into its batch the moment it arrives: that is the
+/// only copy ever made of it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Assignments {
-    queue: VecDeque<Queued>,
-    /// When the first of the queue arrived.
+    /// What waits to be assigned, in batches. Only the last one still grows; if there is one alone, it may be empty.
+    queue: VecDeque<BatchBuilder>,
+    /// How many commands wait there.
+    queued: usize,
+    /// When the first of them arrived.
     since: Time,
-    /// Who waits for the batches assigned here, by index: waiters are in the order of the batch's commands.
-    waiting: VecDeque<(Index, Digest, Vec<Waiter>)>,
+    /// Batches assigned here and not applied yet: where, what, and how many commands.
+    waiting: VecDeque<(Index, Digest, usize)>,
+    /// Who waits: for the commands of `waiting`, then for those of `queue`, in their order.
+    waiters: VecDeque<Waiter>,
 }
 
 impl Assignments {
+    fn push(&mut self, options: &Options, waiter: Waiter, command: &Command) {
+        let fits = |batch: &&mut BatchBuilder| {
+            let grown = batch.size() + command.size();
+            batch.is_empty() || batch.len() < options.max_batch && grown <= options.max_batch_bytes
+        };
+        let size = self.queue.back().map_or(0, BatchBuilder::size);
+        match self.queue.back_mut().filter(fits) {
+            Some(batch) => batch.push(command),
+            None => {
+                let mut batch = BatchBuilder::with_capacity(size);
+                batch.push(command);
+                self.queue.push_back(batch);
+            }
+        }
+        self.queued += 1;
+        self.waiters.push_back(waiter);
+    }
+
+    /// Cuts the first batch of the queue, which is not empty.
+    fn cut(&mut self, stamp: Time, index: Index) -> Batch {
+        let first = self.queue.front_mut().expect("something is queued");
+        let count = first.len();
+        let batch = first.finish(stamp);
+        if self.queue.len() > 1 {
+            self.queue.pop_front();
+        }
+        self.queued -= count;
+        self.waiting.push_back((index, batch.digest(), count));
+        batch
+    }
+
     /// Refuses whoever waits: what is queued is not done, what is assigned may still take effect.
     pub(super) fn refuse_all(&mut self, turn: &mut Turn, leader: Option<NodeId>) {
-        for queued in self.queue.drain(..) {
-            refuse(turn, queued.waiter, Refusal::NotLeader { leader });
+        let assigned = self.waiters.len() - self.queued;
+        for (place, waiter) in self.waiters.drain(..).enumerate() {
+            let deposed = place < assigned;
+            refuse(turn, waiter, if deposed { Refusal::Deposed { leader } } else { Refusal::NotLeader { leader } });
         }
-        for waiter in self.waiting.drain(..).flat_map(|(_, _, waiters)| waiters) {
-            refuse(turn, waiter, Refusal::Deposed { leader });
-        }
+        self.waiting.clear();
+        self.queue.clear();
+        self.queued = 0;
     }
 
     /// When the batch interval of the first queued request ends.
     pub(super) fn batch_at(&self, options: &Options) -> Option<Time> {
-        let waits = !self.queue.is_empty() && options.batch_interval > Span::ZERO;
+        let waits = self.queued > 0 && options.batch_interval > Span::ZERO;
         waits.then(|| self.since + options.batch_interval)
     }
 
-    /// Whether the queue may be cut into a batch now.
+    /// Whether a batch is to be cut now: because it is full, or has waited long enough.
     fn is_ripe(&self, options: &Options, now: Time) -> bool {
-        !self.queue.is_empty() && (self.queue.len() >= options.max_batch || now >= self.since + options.batch_interval)
+        let full = |batch: &BatchBuilder| batch.len() >= options.max_batch;
+        self.queued > 0
+            && (self.queue.len() > 1
+                || self.queue.front().is_some_and(full)
+                || now >= self.since + options.batch_interval)
     }
 }
 
@@ -155,18 +188,18 @@ fn refuse(turn: &mut Turn, waiter: Waiter, refusal: Refusal) {
 
 impl Replica {
     /// Queues a client's command, or refuses it at once.
-    pub fn submit(&mut self, turn: &mut Turn, waiter: Waiter, command: Command) {
+    pub fn submit(&mut self, turn: &mut Turn, waiter: Waiter, command: &Command) {
         if !matches!(self.role, Role::Leader(_)) {
             let refusal = if self.is_running() { self.not_leader() } else { Refusal::NotReady };
             return refuse(turn, waiter, refusal);
         }
-        if self.assignments.queue.len() >= self.options.queue_max {
+        if self.assignments.queued >= self.options.queue_max {
             return refuse(turn, waiter, Refusal::Overloaded);
         }
-        if self.assignments.queue.is_empty() {
+        if self.assignments.queued == 0 {
             self.assignments.since = turn.now;
         }
-        self.assignments.queue.push_back(Queued { waiter, command });
+        self.assignments.push(&self.options, waiter, command);
     }
 
     /// Forgets what a connection that is gone still waits for, where that is cheap.
@@ -192,7 +225,7 @@ impl Replica {
                 self.assign_batch(turn);
             } else {
                 let Role::Leader(leader) = &mut self.role else { unreachable!("only a leader assigns") };
-                let tick = BatchBuilder::new(leader.stamp(turn.now), 0).finish();
+                let tick = BatchBuilder::default().finish(leader.stamp(turn.now));
                 self.propose(turn, tick, false);
             }
         }
@@ -202,36 +235,9 @@ impl Replica {
         let Role::Leader(leader) = &mut self.role else { unreachable!("only a leader assigns") };
         let stamp = leader.stamp(turn.now);
         let index = leader.window.next();
-        let (count, bytes) = self.batch_size();
-        let mut batch = BatchBuilder::new(stamp, bytes);
-        let mut waiters = Vec::with_capacity(count);
-        for queued in self.assignments.queue.drain(..count) {
-            batch.push(&queued.command);
-            waiters.push(queued.waiter);
-        }
+        let batch = self.assignments.cut(stamp, index);
         self.assignments.since = turn.now;
-        let batch = batch.finish();
-        self.assignments.waiting.push_back((index, batch.digest(), waiters));
         self.propose(turn, batch, false);
-    }
-
-    /// How many queued commands make the next batch, and their encoded size.
-    fn batch_size(&self) -> (usize, usize) {
-        let mut bytes = 0;
-        let mut count = 0;
-        for queued in self.assignments.queue.iter().take(self.options.max_batch) {
-            let size = REQUEST_OVERHEAD
-                + match &queued.command {
-                    Command::Request { payload, .. } => payload.len(),
-                    _ => 0,
-                };
-            if count > 0 && bytes + size > self.options.max_batch_bytes {
-                break;
-            }
-            bytes += size;
-            count += 1;
-        }
-        (count, bytes)
     }
 
     /// Whether the window has a place for another assignment.
@@ -263,19 +269,20 @@ impl Replica {
     // ---- Back to the clients.
 
     /// Who waits for the batch applied at `index`. Whoever waits for another batch there is told that its leader lost.
-    pub fn take_waiters(&mut self, turn: &mut Turn, index: Index, digest: Digest) -> Vec<Waiter> {
-        let waiting = &mut self.assignments.waiting;
-        if waiting.front().is_none_or(|(first, _, _)| *first > index) {
-            return Vec::new();
-        }
-        let (first, assigned, waiters) = waiting.pop_front().expect("just seen");
+    pub fn take_waiters(&mut self, turn: &mut Turn, index: Index, digest: Digest) -> vec_deque::Drain<'_, Waiter> {
+        let Assignments { waiting, waiters, .. } = &mut self.assignments;
+        let Some((first, assigned, mut count)) = waiting.front().copied().filter(|(first, _, _)| *first <= index)
+        else {
+            return waiters.drain(..0);
+        };
         assert!(first == index, "batches are applied in order, and so were they assigned");
-        if assigned == digest {
-            return waiters;
+        waiting.pop_front();
+        if assigned != digest {
+            for waiter in waiters.drain(..count) {
+                refuse(turn, waiter, Refusal::Deposed { leader: self.following });
+            }
+            count = 0;
         }
-        for waiter in waiters {
-            refuse(turn, waiter, Refusal::Deposed { leader: self.following });
-        }
-        Vec::new()
+        waiters.drain(..count)
     }
 }

@@ -80,13 +80,9 @@ impl Replica {
     }
 
     fn mark_committed(&mut self, turn: &mut Turn, index: Index, how: Learned) {
-        let certain = self.log.at(index).certain;
-        if !self.log.commit(index) {
-            return;
-        }
-        let batch = self.log.committed(index).expect("just committed");
+        let Some((batch, was_certain)) = self.log.commit(index) else { return };
         turn.note(Note::Committed { index, digest: batch.digest(), how });
-        if !certain {
+        if !was_certain {
             // A floor vouches only for what was recorded after the loss.
             turn.journal.append(Record::Committed { index, batch: batch.clone() });
         }

@@ -25,7 +25,7 @@ use crate::{
     message::{Hello, LinkRefusal, PeerMessage},
     node::Config,
 };
-use alloc::{collections::BTreeMap, vec::Vec};
+use alloc::{boxed::Box, collections::BTreeMap, vec::Vec};
 
 /// The protocol versions this node speaks.
 const VERSIONS: (u16, u16) = (1, 1);
@@ -178,7 +178,7 @@ impl Replica {
             genesis: self.links.genesis,
             answer,
         };
-        turn.send(to, PeerMessage::Hello(hello));
+        turn.send(to, PeerMessage::Hello(Box::new(hello)));
     }
 
     pub(super) fn hello(&mut self, turn: &mut Turn, from: NodeId, hello: Hello) {

@@ -11,7 +11,8 @@ use crate::{
     ids::{Index, View},
     message::{PromiseEntry, Unknown},
 };
-use alloc::collections::VecDeque;
+use alloc::{boxed::Box, collections::VecDeque};
+use core::mem;
 
 /// How far beyond its last entry a replica stores anything. A replica that lags more than this catches up by fetching.
 pub const GAP_MAX: u64 = 1 << 16;
@@ -24,9 +25,20 @@ pub struct Entry {
     /// Whether that batch is known committed.
     pub committed: bool,
     /// A newer record of which only the name survived.
-    pub unknown: Option<Unknown>,
+    pub unknown: Option<Box<Unknown>>,
     /// Whether an unlocated loss is known not to have taken a newer record of this index.
     pub certain: bool,
+}
+
+/// What became of an acceptance.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Acceptance {
+    /// Whether it has to be recorded: it is no repetition.
+    pub recorded: bool,
+    /// Whether it brought back a batch that was known by name only.
+    pub repaired: bool,
+    /// Whether the batch is known committed by it.
+    pub committed: bool,
 }
 
 /// The entries of one replica from index 1 on.
@@ -84,39 +96,47 @@ impl Log {
     }
 
     /// Records an acceptance. The caller has checked that `view` is not below the promise.
-    pub fn accept(&mut self, view: View, index: Index, batch: Batch) -> Result<(), Diverged> {
-        let unknown = self.slot(index).unknown;
+    pub fn accept(&mut self, view: View, index: Index, batch: &Batch) -> Result<Acceptance, Diverged> {
         let entry = self.slot(index);
-        if entry.committed {
-            let (accepted, held) = entry.accepted.as_mut().expect("a committed entry has its batch");
-            if held.digest() != batch.digest() {
-                return Err(Diverged(index));
-            }
-            *accepted = view.max(*accepted);
-        } else {
-            if unknown.is_some_and(|unknown| unknown.committed && unknown.digest != batch.digest()) {
-                return Err(Diverged(index));
-            }
-            // The replica once knew this very batch committed and lost the body: having it again, it knows so again.
-            entry.committed = unknown.is_some_and(|unknown| unknown.committed);
-            entry.accepted = Some((view, batch));
+        let knew = entry.unknown.as_ref().filter(|unknown| unknown.committed);
+        if knew.is_some_and(|unknown| unknown.digest != batch.digest()) {
+            return Err(Diverged(index));
         }
+        let repaired = entry.unknown.is_some();
+        // The replica once knew this very batch committed and lost the body: having it again, it knows so again.
+        let committed = knew.is_some() && !entry.committed;
+        match &mut entry.accepted {
+            Some((_, held)) if entry.committed && held.digest() != batch.digest() => return Err(Diverged(index)),
+            Some((accepted, held)) if *accepted == view && held.digest() == batch.digest() && !repaired => {
+                return Ok(Acceptance { recorded: false, repaired, committed });
+            }
+            Some((accepted, _)) if entry.committed => *accepted = view.max(*accepted),
+            accepted => *accepted = Some((view, batch.clone())),
+        }
+        entry.committed |= committed;
         entry.certain = true;
-        self.clear_unknown(index);
-        self.raise_floor();
-        Ok(())
+        if repaired {
+            entry.unknown = None;
+            self.unknown -= 1;
+        }
+        if committed {
+            self.raise_floor();
+        }
+        Ok(Acceptance { recorded: true, repaired, committed })
     }
 
-    /// Marks the batch accepted at `index` committed. Returns whether that is news.
-    pub fn commit(&mut self, index: Index) -> bool {
+    /// Marks the batch accepted at `index` committed. If that is news: the batch, and whether the entry was certain.
+    pub fn commit(&mut self, index: Index) -> Option<(&Batch, bool)> {
         let entry = self.slot(index);
-        assert!(entry.accepted.is_some(), "only a batch at hand can be marked committed");
         assert!(entry.unknown.is_none(), "a hidden batch must not be committed");
-        let news = !entry.committed;
+        assert!(entry.accepted.is_some(), "only a batch at hand can be marked committed");
+        if entry.committed {
+            return None;
+        }
         entry.committed = true;
-        entry.certain = true;
+        let was_certain = mem::replace(&mut entry.certain, true);
         self.raise_floor();
-        news
+        self.committed(index).map(|batch| (batch, was_certain))
     }
 
     /// Stores a batch that is known committed, whatever was accepted before. Returns whether that is news, and whether
@@ -127,7 +147,7 @@ impl Log {
         if entry.committed {
             return if held { Ok((false, false)) } else { Err(Diverged(index)) };
         }
-        if entry.unknown.is_some_and(|unknown| unknown.committed && unknown.digest != batch.digest()) {
+        if entry.unknown.as_ref().is_some_and(|unknown| unknown.committed && unknown.digest != batch.digest()) {
             return Err(Diverged(index));
         }
         let view = entry.accepted.as_ref().map_or(View::ZERO, |(view, _)| *view);
@@ -145,7 +165,7 @@ impl Log {
         if accepted.is_none() && unknown.is_none() {
             return None;
         }
-        Some(PromiseEntry { index, accepted, committed, unknown, certain })
+        Some(PromiseEntry { index, accepted, committed, unknown: unknown.map(|unknown| *unknown), certain })
     }
 
     /// Everything that is held is all there was: the unlocated loss is over.
@@ -158,8 +178,8 @@ impl Log {
     fn slot(&mut self, index: Index) -> &mut Entry {
         assert!(index > Index::ZERO, "the log begins at 1");
         let at = (index.0 - 1) as usize;
-        if at >= self.entries.len() {
-            self.entries.resize_with(at + 1, Entry::default);
+        while at >= self.entries.len() {
+            self.entries.push_back(Entry::default());
         }
         &mut self.entries[at]
     }

@@ -113,7 +113,7 @@ impl Replica {
         let mut log = Log::default();
         for entry in recovered.entries {
             let certain = entry.certain || !recovered.loss;
-            let (accepted, committed, unknown) = (entry.accepted, entry.committed, entry.unknown);
+            let (accepted, committed, unknown) = (entry.accepted, entry.committed, entry.unknown.map(Box::new));
             log.restore(entry.index, Entry { accepted, committed, unknown, certain });
         }
         let identity = recovered.identity;
@@ -152,7 +152,7 @@ impl Replica {
             return turn.ignore(Ignored::Stranger);
         }
         match message {
-            PeerMessage::Hello(hello) => return self.hello(turn, from, hello),
+            PeerMessage::Hello(hello) => return self.hello(turn, from, *hello),
             PeerMessage::Refused { nonce, incarnation, why } => {
                 return self.refused(turn, from, nonce, incarnation, why);
             }
@@ -174,7 +174,7 @@ impl Replica {
                 self.canvass_answered(turn, from, view, missing_leader, promised);
             }
             PeerMessage::Prepare { view, from: first } => self.prepare(turn, from, view, first),
-            PeerMessage::Promise(promise) => self.promise_received(turn, from, promise),
+            PeerMessage::Promise(promise) => self.promise_received(turn, from, *promise),
             PeerMessage::Reject { view, promised } => self.rejected(turn, view, promised),
             PeerMessage::Accept { view, index, batch, floor, coordinator } => {
                 self.accept(turn, from, replication::Accept { view, index, batch, floor, coordinator });

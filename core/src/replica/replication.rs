@@ -138,21 +138,20 @@ impl Replica {
     /// Accepts in memory, hands the record to the journal, and vouches for it when it is durable.
     fn store(&mut self, turn: &mut Turn, view: View, index: Index, batch: Batch, coordinator: NodeId) {
         let digest = batch.digest();
-        let entry = self.log.at(index);
-        let repeated = entry.unknown.is_none()
-            && entry.accepted.as_ref().is_some_and(|(held, before)| *held == view && before.digest() == digest);
-        if !repeated {
-            let (was_committed, was_unknown) = (entry.committed, entry.unknown.is_some());
-            if let Err(diverged) = self.log.accept(view, index, batch.clone()) {
-                // A peer's proposal is no commit: a later view overtook its sender, and this replica has fetched what
-                // that view committed. One's own proposal must not be at odds with one's own log.
-                return if coordinator == self.me { self.diverged(diverged) } else { turn.ignore(Ignored::OldView) };
-            }
+        let acceptance = match self.log.accept(view, index, &batch) {
+            Ok(acceptance) => acceptance,
+            // One's own proposal must not be at odds with one's own log.
+            Err(diverged) if coordinator == self.me => return self.diverged(diverged),
+            // A peer's proposal is no commit: a later view overtook its sender, and this replica has fetched what that
+            // view committed.
+            Err(_) => return turn.ignore(Ignored::OldView),
+        };
+        if acceptance.recorded {
             turn.journal.append(Record::Accepted { view, index, batch });
-            if was_unknown {
+            if acceptance.repaired {
                 turn.note(Note::Repaired { index });
             }
-            if self.log.at(index).committed && !was_committed {
+            if acceptance.committed {
                 turn.note(Note::Committed { index, digest, how: Learned::Journal });
             }
             self.commit_if_below_learned_floor(turn, view, index);

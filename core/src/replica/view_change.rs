@@ -31,7 +31,7 @@ use crate::{
     message::{PeerMessage, Promise},
     time::Time,
 };
-use alloc::{collections::BTreeMap, vec::Vec};
+use alloc::{boxed::Box, collections::BTreeMap, vec::Vec};
 
 /// Most entries in one chunk of a promise.
 const CHUNK_ENTRIES: usize = 128;
@@ -300,7 +300,7 @@ impl Replica {
         if self.withheld.is_full() {
             return turn.ignore(Ignored::NotRunning);
         }
-        let message = PeerMessage::Promise(self.promise_chunk(view, first));
+        let message = PeerMessage::Promise(Box::new(self.promise_chunk(view, first)));
         self.withheld.push(turn.journal, Effect::Send { to: from, message });
     }
 

@@ -6,7 +6,7 @@ use crate::{
     batch::Batch,
     message::{ClientRequest, ClientResponse, PeerMessage, Promise, PromiseEntry},
 };
-use alloc::vec::Vec;
+use alloc::{boxed::Box, vec::Vec};
 use bytes::Bytes;
 use core::convert::Infallible;
 use serde::{Serialize, de::DeserializeOwned};
@@ -107,7 +107,7 @@ impl<P> PeerMessage<P> {
                 PeerMessage::CanvassReply { view, missing_leader, promised }
             }
             PeerMessage::Prepare { view, from } => PeerMessage::Prepare { view, from },
-            PeerMessage::Promise(ref promise) => PeerMessage::Promise(promise.try_map_payloads(hold)?),
+            PeerMessage::Promise(ref promise) => PeerMessage::Promise(Box::new(promise.try_map_payloads(hold)?)),
             PeerMessage::Reject { view, promised } => PeerMessage::Reject { view, promised },
             PeerMessage::Accept { view, index, ref batch, floor, coordinator } => {
                 PeerMessage::Accept { view, index, batch: hold(batch)?, floor, coordinator }

@@ -13,10 +13,10 @@ pub(super) const VIEW: View = View { round: 300, node: NodeId(2) };
 const SESSION: SessionId = SessionId { index: Index(1000), position: 3 };
 
 pub(super) fn batch(payload: usize) -> Batch {
-    let mut builder = BatchBuilder::new(Time(1), 0);
+    let mut builder = BatchBuilder::default();
     let payload = Bytes::from(vec![b'x'; payload]);
     builder.push(&Command::Request { session: SESSION, sequence: Sequence(2), acked: Sequence(1), payload });
-    builder.finish()
+    builder.finish(Time(1))
 }
 
 fn promise() -> Promise {
@@ -63,13 +63,13 @@ pub(super) fn peer_messages() -> Vec<PeerMessage> {
         |batch| PeerMessage::Accept { view: VIEW, index: Index(5), batch, floor: Index(4), coordinator: NodeId(2) };
     let ask = (incarnation, 77);
     vec![
-        PeerMessage::Hello(hello),
-        PeerMessage::Hello(founding),
+        PeerMessage::Hello(Box::new(hello)),
+        PeerMessage::Hello(Box::new(founding)),
         PeerMessage::Refused { nonce, incarnation, why: LinkRefusal::Disk },
         PeerMessage::Canvass { view: VIEW },
         PeerMessage::CanvassReply { view: VIEW, missing_leader: true, promised: View::ZERO },
         PeerMessage::Prepare { view: VIEW, from: Index(5) },
-        PeerMessage::Promise(promise()),
+        PeerMessage::Promise(Box::new(promise())),
         PeerMessage::Reject { view: View::ZERO, promised: VIEW },
         accept(batch(3)),
         accept(Batch::noop()),

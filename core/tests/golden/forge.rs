@@ -46,7 +46,7 @@ pub fn message(words: &[&str]) -> Result<PeerMessage, String> {
         "Canvass" => PeerMessage::Canvass { view: view? },
         "CanvassReply" => PeerMessage::CanvassReply { view: view?, missing_leader: true, promised: words.promised() },
         "Prepare" => PeerMessage::Prepare { view: view?, from: words.index("from") },
-        "Promise" => PeerMessage::Promise(Promise {
+        "Promise" => PeerMessage::Promise(Box::new(Promise {
             view: view?,
             from: words.index("from"),
             to: words.index("to"),
@@ -55,7 +55,7 @@ pub fn message(words: &[&str]) -> Result<PeerMessage, String> {
             floor: words.index("floor"),
             loss: false,
             entries: Vec::new(),
-        }),
+        })),
         "Reject" => PeerMessage::Reject { view: view?, promised: words.promised() },
         "Accepted" => PeerMessage::Accepted { view: view?, index, digest, incarnation: nonce.0 },
         "Chosen" => PeerMessage::Chosen { view: view?, index, digest },

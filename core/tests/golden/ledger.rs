@@ -60,13 +60,13 @@ impl Ledger {
         self.names.insert(batch.digest(), name);
     }
 
-    fn command(&self, command: &Command) -> String {
+    fn command(&self, command: &Command<&[u8]>) -> String {
         match command {
             Command::Register => "register".to_string(),
             Command::KeepAlive { .. } => "keep-alive".to_string(),
             Command::Close { .. } => "close".to_string(),
             Command::Request { payload, .. } => {
-                self.lines.get(&payload[..]).cloned().unwrap_or_else(|| "a stranger's request".to_string())
+                self.lines.get(*payload).cloned().unwrap_or_else(|| "a stranger's request".to_string())
             }
         }
     }

@@ -260,7 +260,7 @@ impl PeerSide {
 }
 
 fn hello(node: NodeId) -> PeerMessage {
-    PeerMessage::Hello(Hello {
+    PeerMessage::Hello(Box::new(Hello {
         versions: (1, 1),
         node,
         nonce: DiskNonce(u128::from(node.0)),
@@ -269,7 +269,7 @@ fn hello(node: NodeId) -> PeerMessage {
         complete: false,
         genesis: 7,
         answer: false,
-    })
+    }))
 }
 
 fn pair() -> (PeerSide, PeerSide) {

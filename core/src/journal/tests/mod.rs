@@ -200,14 +200,14 @@ fn view(round: u64) -> View {
 
 /// A batch that differs for every `tag`, with a payload of `length` bytes.
 fn batch(tag: u64, length: usize) -> Batch {
-    let mut builder = BatchBuilder::new(Time(tag), 64 + length);
+    let mut builder = BatchBuilder::default();
     builder.push(&Command::Request {
         session: SessionId { index: Index(1), position: 0 },
         sequence: Sequence(tag),
         acked: Sequence(0),
         payload: Bytes::from(vec![tag as u8; length]),
     });
-    builder.finish()
+    builder.finish(Time(tag))
 }
 
 fn accepted(round: u64, index: u64) -> Record {

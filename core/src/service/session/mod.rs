@@ -138,7 +138,7 @@ impl<S: Service> Machine<S> {
             let answer = match command {
                 Command::Register => self.register(SessionId { index, position }),
                 Command::Request { session, sequence, acked, payload } => {
-                    let request = Request { index, position, session, sequence, acked, payload: &payload };
+                    let request = Request { index, position, session, sequence, acked, payload };
                     self.request(&request, &mut replies, out)
                 }
                 Command::KeepAlive { session } if self.sessions.touch(session, self.log_time) => Answer::Done,

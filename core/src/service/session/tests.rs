@@ -67,9 +67,9 @@ impl Log {
     }
 
     fn apply(&mut self, stamp: u64, commands: &[Command]) -> Vec<Answer> {
-        let mut batch = BatchBuilder::new(Time(stamp), 0);
+        let mut batch = BatchBuilder::default();
         commands.iter().for_each(|command| batch.push(command));
-        self.apply_batch(&batch.finish())
+        self.apply_batch(&batch.finish(Time(stamp)))
     }
 
     fn apply_batch(&mut self, batch: &Batch) -> Vec<Answer> {
@@ -269,9 +269,9 @@ fn a_closed_session_is_gone_and_may_be_closed_again() {
 #[test]
 fn the_table_of_sessions_is_bounded_and_a_newcomer_ends_nobody() {
     let mut log = Log::new(1);
-    let mut batch = BatchBuilder::new(Time(0), 0);
+    let mut batch = BatchBuilder::default();
     (0..SESSIONS_MAX).for_each(|_| batch.push(&Command::Register));
-    let answers = log.apply_batch(&batch.finish());
+    let answers = log.apply_batch(&batch.finish(Time(0)));
     assert_eq!(answers.iter().filter(|answer| **answer == Answer::Overloaded).count(), 1);
     assert_eq!((answers.last(), log.machine.sessions()), (Some(&Answer::Overloaded), SESSIONS_MAX));
     assert_eq!(Answer::Overloaded.refusal(), Some(Refusal::Overloaded));
@@ -309,11 +309,11 @@ fn a_reply_without_room_is_delivered_once_and_never_executed_again() {
 #[test]
 fn the_replies_of_one_batch_are_bounded() {
     let mut log = Log::new(60);
-    let mut batch = BatchBuilder::new(Time(0), 0);
+    let mut batch = BatchBuilder::default();
     for sequence in 1..=30 {
         (0..60).for_each(|session| batch.push(&log.long_request(session, sequence, 0, 255)));
     }
-    let batch = batch.finish();
+    let batch = batch.finish(Time(0));
     let answers = log.apply_batch(&batch);
     let fit = BATCH_REPLY_BYTES_MAX / 25_508 + 1;
     assert_eq!(log.executed(), fit);
@@ -339,7 +339,8 @@ fn any_batch(rng: &mut ChaCha8Rng, sessions: &[SessionId], clock: &mut u64) -> B
         return Batch::noop();
     }
     *clock += u64::from(rng.next_u32() % 12);
-    let mut batch = BatchBuilder::new(Time(clock.saturating_sub(u64::from(rng.next_u32() % 20))), 0);
+    let stamp = Time(clock.saturating_sub(u64::from(rng.next_u32() % 20)));
+    let mut batch = BatchBuilder::default();
     for _ in 0..rng.next_u32() % 8 {
         let pick = rng.next_u32() as usize % (sessions.len() + 1);
         let session = sessions.get(pick).copied().unwrap_or(SessionId { index: Index(999), position: 0 });
@@ -366,7 +367,7 @@ fn any_batch(rng: &mut ChaCha8Rng, sessions: &[SessionId], clock: &mut u64) -> B
             }
         });
     }
-    batch.finish()
+    batch.finish(stamp)
 }
 
 #[test]

@@ -100,7 +100,7 @@ fn a_floor_above_the_chosen_prefix_is_found_in_every_message_that_has_one() {
             PeerMessage::Heartbeat { view, round: 1, floor },
             PeerMessage::Accept { view, index: Index(3), batch: batch(3), floor, coordinator: N0 },
             PeerMessage::Entries { nonce, leading: Some((view, floor)), entries: Vec::new() },
-            PeerMessage::Promise(Promise { floor, ..promise(view, Vec::new()) }),
+            PeerMessage::Promise(Box::new(Promise { floor, ..promise(view, Vec::new()) })),
         ];
         for message in floors {
             let mut play = Play::led(N0, N1, 1);
@@ -303,10 +303,10 @@ fn log_time_that_outruns_real_time_or_goes_back_is_found() {
 fn batches_over_their_bounds_and_messages_to_oneself_are_found() {
     let keep_alive = ios_core::batch::Command::KeepAlive { session: SESSION };
     for (commands, good) in [(2, true), (3, false)] {
-        let mut builder = BatchBuilder::new(Time::ZERO, 0);
+        let mut builder = BatchBuilder::default();
         (0..commands).for_each(|_| builder.push(&keep_alive));
         let mut play = Play::led(N0, N1, 1);
-        let (view, index, batch) = (view(1, N0), Index(1), builder.finish());
+        let (view, index, batch) = (view(1, N0), Index(1), builder.finish(Time::ZERO));
         play.sends(N0, PeerMessage::Accept { view, index, batch, floor: Index::ZERO, coordinator: N0 });
         if good { play.fine() } else { play.found(Oracle::Bounds, "batch holds 3") }
     }

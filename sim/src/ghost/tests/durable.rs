@@ -6,7 +6,7 @@ use super::*;
 fn a_promise_that_is_not_durable_is_found_in_whatever_relies_on_it() {
     let higher = view(2, N1);
     let relies = [
-        PeerMessage::Promise(promise(higher, Vec::new())),
+        PeerMessage::Promise(Box::new(promise(higher, Vec::new()))),
         PeerMessage::HeartbeatAck { view: higher, round: 1, hollow_until: None },
         PeerMessage::Prepare { view: higher, from: Index(1) },
         PeerMessage::Heartbeat { view: higher, round: 1, floor: Index::ZERO },
@@ -59,7 +59,7 @@ fn a_life_that_is_not_durable_is_found_when_it_speaks() {
             genesis: 0,
             answer: true,
         };
-        play.sends(N1, PeerMessage::Hello(hello));
+        play.sends(N1, PeerMessage::Hello(Box::new(hello)));
         if good { play.fine() } else { play.found(Oracle::Promise, "speaks as incarnation 2") }
     }
 }
@@ -138,7 +138,7 @@ fn a_promise_that_keeps_an_acceptance_back_is_found() {
         play.assigns(old, 1, 1);
         play.stores(N1, old, 1, 1);
         play.identity(N1, new, 1);
-        play.sends(N1, PeerMessage::Promise(Promise { loss, ..promise(new, entries.clone()) }));
+        play.sends(N1, PeerMessage::Promise(Box::new(Promise { loss, ..promise(new, entries.clone()) })));
         if good { play.fine() } else { play.found(Oracle::Recovery, "accepted") }
     }
 }

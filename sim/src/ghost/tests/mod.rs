@@ -26,7 +26,7 @@ fn view(round: u64, node: NodeId) -> View {
 
 /// A batch that no other number gives, stamped with so many milliseconds.
 fn batch(number: u64) -> Batch {
-    BatchBuilder::new(Time::ZERO + Span::millis(number), 0).finish()
+    BatchBuilder::default().finish(Time::ZERO + Span::millis(number))
 }
 
 fn digest(number: u64) -> Digest {
@@ -117,7 +117,7 @@ impl Play {
     }
 
     fn promises(&mut self, node: NodeId, view: View, entries: Vec<PromiseEntry>) {
-        self.sends(node, PeerMessage::Promise(promise(view, entries)));
+        self.sends(node, PeerMessage::Promise(Box::new(promise(view, entries))));
     }
 
     /// Assigned by n0 in 1.n0 and stored by it and n1.
