@@ -23,6 +23,9 @@ use std::{
     time::Duration,
 };
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Runs simulated clusters of the real node against hostile networks, disks and clocks.
 #[derive(Parser)]
 #[command(name = "sim", version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]

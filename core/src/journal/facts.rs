@@ -103,27 +103,27 @@ pub fn extents(file: FileId, writes: &[(u64, Bytes)]) -> Vec<Extent> {
 }
 
 /// Joins writes that touch.
-fn runs(writes: &[(u64, Bytes)]) -> Vec<(u64, Vec<u8>)> {
-    let mut sorted: Vec<&(u64, Bytes)> = writes.iter().collect();
+fn runs(writes: &[(u64, Bytes)]) -> Vec<(u64, Bytes)> {
+    let mut sorted: Vec<(u64, Bytes)> = writes.to_vec();
     sorted.sort_by_key(|(offset, _)| *offset);
-    let mut runs: Vec<(u64, Vec<u8>)> = Vec::new();
+    let mut runs: Vec<(u64, Bytes)> = Vec::with_capacity(sorted.len());
     for (offset, bytes) in sorted {
         match runs.last_mut() {
-            Some((start, run)) if *start + run.len() as u64 == *offset => run.extend_from_slice(bytes),
-            _ => runs.push((*offset, bytes.to_vec())),
+            Some((start, run)) if *start + run.len() as u64 == offset => *run = [&run[..], &bytes[..]].concat().into(),
+            _ => runs.push((offset, bytes)),
         }
     }
     runs
 }
 
 /// The slots and records that stand one after the other in `run`; what is neither ends it.
-fn records(start: u64, run: &[u8]) -> Vec<Extent> {
+fn records(start: u64, run: &Bytes) -> Vec<Extent> {
     let mut extents = Vec::new();
     let mut at = 0;
     while let Some(rest) = run.get(at..) {
         let (length, fact) = if let Some(header) = Header::decode(RECORD_MAGIC, rest) {
-            let payload = rest.get(HEADER..HEADER + header.length as usize);
-            let whole = payload.is_some_and(|payload| header.item(payload.to_vec()).is_some());
+            let payload = at + HEADER..at + HEADER + header.length as usize;
+            let whole = payload.end <= run.len() && header.item(run.slice(payload)).is_some();
             (footprint(u64::from(header.length)) as usize, whole.then(|| record(&header)))
         } else if let Some(header) = Header::decode(SLOT_MAGIC, rest) {
             let Header { ordinal, view, index, digest, .. } = header;
@@ -158,8 +158,9 @@ pub struct Witness {
 }
 
 impl Witness {
-    /// `action` is durable: what is certain now that was not before.
-    pub fn durable(&mut self, action: &DiskAction) -> Vec<Fact> {
+    /// `action` is durable: what is certain now that was not before. `see` is shown what a segment holds from now on,
+    /// certain or not.
+    pub fn durable(&mut self, action: &DiskAction, see: impl FnMut(&Extent)) -> Vec<Fact> {
         match action {
             DiskAction::Create { file: FileId::Segment(segment), .. } => {
                 self.held.remove(segment);
@@ -171,9 +172,11 @@ impl Witness {
             }
             DiskAction::Remove { .. } => Vec::new(),
             DiskAction::Write { file: FileId::Segment(segment), writes } => {
-                let found = facts(FileId::Segment(*segment), writes);
+                let extents = extents(FileId::Segment(*segment), writes);
+                extents.iter().for_each(see);
+                let found = extents.into_iter().map(|extent| extent.fact);
                 if *segment <= self.newest {
-                    return found;
+                    return found.collect();
                 }
                 self.held.entry(*segment).or_default().extend(found);
                 Vec::new()

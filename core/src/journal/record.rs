@@ -219,11 +219,11 @@ impl Header {
     }
 
     /// The record, if `payload` is the one it was written with.
-    pub(super) fn item(&self, payload: Vec<u8>) -> Option<Item> {
+    pub(super) fn item(&self, payload: Bytes) -> Option<Item> {
         if !self.kind.has_payload() {
             return Some(self.named());
         }
-        let batch = Batch::decode(Bytes::from(payload)).ok().filter(|batch| batch.digest() == self.digest)?;
+        let batch = Batch::decode(payload).ok().filter(|batch| batch.digest() == self.digest)?;
         Some(match self.kind {
             Kind::Accepted => Item::Accepted { view: self.view, index: self.index, batch },
             _ => Item::Committed { index: self.index, batch },

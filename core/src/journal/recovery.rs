@@ -344,7 +344,7 @@ impl<'a> SegmentReader<'a> {
     fn whole(&mut self, header: &Header) -> Option<Item> {
         let mut payload = Vec::new();
         let readable = self.image.read(header.offset + HEADER as u64, u64::from(header.length), &mut payload);
-        if readable { header.item(payload) } else { None }
+        if readable { header.item(payload.into()) } else { None }
     }
 
     /// Whether there is a trace of something that only happens once this record is durable.

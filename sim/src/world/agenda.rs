@@ -17,24 +17,47 @@ pub enum Class {
     Turn = 1,
 }
 
-/// Names an item that may still be cancelled.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Handle {
-    slot: u32,
-    order: u64,
+/// Names an item that may still be cancelled: its class, its sequence number, and where the payload is, in this order
+/// of importance in one word.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Handle(u64);
+
+impl Handle {
+    const SLOT_BITS: u32 = 22;
+    const CLASS_SHIFT: u32 = 62;
+
+    fn new(class: Class, sequence: u64, slot: usize) -> Self {
+        assert!(slot < 1 << Self::SLOT_BITS, "every queue that feeds the agenda is bounded far below this");
+        assert!(sequence < 1 << (Self::CLASS_SHIFT - Self::SLOT_BITS), "a run has bounded events");
+        Self((class as u64) << Self::CLASS_SHIFT | sequence << Self::SLOT_BITS | slot as u64)
+    }
+
+    fn slot(self) -> usize {
+        (self.0 & ((1 << Self::SLOT_BITS) - 1)) as usize
+    }
 }
 
-/// One instant, one class, one sequence number, and where the payload is.
+/// An instant and what is due then, as one number: comparing them is most of what the heap does.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-struct Key {
-    time: Time,
-    order: u64,
-    slot: u32,
+struct Key(u128);
+
+impl Key {
+    fn new(time: Time, handle: Handle) -> Self {
+        Self(u128::from(time.0) << 64 | u128::from(handle.0))
+    }
+
+    fn time(self) -> Time {
+        Time((self.0 >> 64) as u64)
+    }
+
+    fn handle(self) -> Handle {
+        Handle(self.0 as u64)
+    }
 }
 
 #[derive(Debug)]
 struct Slot<T> {
-    order: u64,
+    handle: Handle,
     item: Option<T>,
 }
 
@@ -48,9 +71,6 @@ pub struct Agenda<T> {
     live: usize,
     now: Time,
 }
-
-/// Where the class begins in the order word; sequence numbers stay far below.
-const CLASS_SHIFT: u32 = 62;
 
 impl<T> Default for Agenda<T> {
     fn default() -> Self {
@@ -76,37 +96,33 @@ impl<T> Agenda<T> {
 
     /// Puts an item in; what is due in the past is due now.
     pub fn put(&mut self, time: Time, class: Class, item: T) -> Handle {
-        let order = (class as u64) << CLASS_SHIFT | self.sequence;
+        let place = self.free.pop().map_or(self.slots.len(), |slot| slot as usize);
+        let handle = Handle::new(class, self.sequence, place);
         self.sequence += 1;
-        let slot = match self.free.pop() {
-            Some(slot) => {
-                self.slots[slot as usize] = Slot { order, item: Some(item) };
-                slot
-            }
-            None => {
-                self.slots.push(Slot { order, item: Some(item) });
-                (self.slots.len() - 1) as u32
-            }
-        };
+        let slot = Slot { handle, item: Some(item) };
+        match self.slots.get_mut(place) {
+            Some(free) => *free = slot,
+            None => self.slots.push(slot),
+        }
         self.live += 1;
-        self.heap.push(Reverse(Key { time: time.max(self.now), order, slot }));
-        Handle { slot, order }
+        self.heap.push(Reverse(Key::new(time.max(self.now), handle)));
+        handle
     }
 
     /// Takes an item out before its time; `None` if it has been taken or cancelled.
     pub fn cancel(&mut self, handle: Handle) -> Option<T> {
-        self.vacate(handle.slot, handle.order)
+        self.vacate(handle)
     }
 
     /// Takes the next item if it is due by `until`, and moves on to its instant.
     pub fn take(&mut self, until: Time) -> Option<T> {
         while let Some(Reverse(key)) = self.heap.peek().copied() {
-            if key.time > until {
+            if key.time() > until {
                 return None;
             }
             self.heap.pop();
-            if let Some(item) = self.vacate(key.slot, key.order) {
-                self.now = key.time;
+            if let Some(item) = self.vacate(key.handle()) {
+                self.now = key.time();
                 return Some(item);
             }
         }
@@ -127,13 +143,13 @@ impl<T> Agenda<T> {
     }
 
     /// The payload of a slot, unless the slot has been given to another item since.
-    fn vacate(&mut self, slot: u32, order: u64) -> Option<T> {
-        let entry = &mut self.slots[slot as usize];
-        if entry.order != order {
+    fn vacate(&mut self, handle: Handle) -> Option<T> {
+        let slot = &mut self.slots[handle.slot()];
+        if slot.handle != handle {
             return None;
         }
-        let item = entry.item.take()?;
-        self.free.push(slot);
+        let item = slot.item.take()?;
+        self.free.push(handle.slot() as u32);
         self.live -= 1;
         Some(item)
     }

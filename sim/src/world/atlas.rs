@@ -25,7 +25,7 @@ use ios_core::{
     configuration::Configuration,
     ids::{Digest, Index, NodeId, NodeSet, View},
     interface::{DiskAction, FileId},
-    journal::{self, Fact, Recovered, Witness},
+    journal::{Fact, Recovered, Witness},
 };
 
 /// Bytes of an identity slot.
@@ -89,25 +89,25 @@ impl Atlas {
 
     /// An operation is durable. Returns what is certain now that was not before.
     pub fn durable(&mut self, id: NodeId, action: &DiskAction) -> Vec<Fact> {
-        let chart = &mut self.disks[usize::from(id.0)];
+        let Chart { witness, records, identity } = &mut self.disks[usize::from(id.0)];
         match action {
             DiskAction::Create { file, .. } | DiskAction::Remove { file } => {
-                chart.records.retain(|place| place.file != *file);
+                records.retain(|place| place.file != *file);
             }
             DiskAction::Write { file: FileId::Identity, writes } => {
                 let covers = |slot: u64| {
                     writes.iter().any(|(offset, bytes)| *offset <= slot && slot < *offset + bytes.len() as u64)
                 };
-                chart.identity = chart.identity.filter(|slot| !covers(*slot));
-            }
-            DiskAction::Write { file, writes } if self.charts => {
-                for extent in journal::extents(*file, writes) {
-                    chart.enter(*file, &extent.fact, (extent.offset, extent.length));
-                }
+                *identity = identity.filter(|slot| !covers(*slot));
             }
             DiskAction::Write { .. } => {}
         }
-        chart.witness.durable(action)
+        let charts = self.charts;
+        witness.durable(action, |extent| {
+            if charts {
+                enter(records, action.file(), &extent.fact, (extent.offset, extent.length));
+            }
+        })
     }
 
     /// A node has read its disk: if it found nothing missing, all it ever vouched for is there or superseded.
@@ -185,37 +185,35 @@ enum Choice {
     Bytes(Option<usize>, FileId, (u64, u64)),
 }
 
-impl Chart {
-    fn enter(&mut self, file: FileId, fact: &Fact, extent: (u64, u64)) {
-        let (view, index, digest) = match *fact {
-            Fact::Accepted { view, index, digest } => (view, index, digest),
-            Fact::Committed { index, digest } => (View::ZERO, index, digest),
-            Fact::Slot { view, index, digest, .. } => {
-                let same = |place: &&mut Place| {
-                    place.file == file && (place.view, place.index, place.digest) == (view, index, digest)
-                };
-                // Slots follow their records closely, so the search begins with the newest.
-                if let Some(place) = self.records.iter_mut().rev().filter(|place| place.slot.is_none()).find(same) {
-                    place.slot = Some(extent);
-                }
-                return;
+/// Notes where a record or its slot lies.
+fn enter(records: &mut Vec<Place>, file: FileId, fact: &Fact, extent: (u64, u64)) {
+    let (view, index, digest) = match *fact {
+        Fact::Accepted { view, index, digest } => (view, index, digest),
+        Fact::Committed { index, digest } => (View::ZERO, index, digest),
+        Fact::Slot { view, index, digest, .. } => {
+            let same = |place: &&mut Place| {
+                place.file == file && (place.view, place.index, place.digest) == (view, index, digest)
+            };
+            // Slots follow their records closely, so the search begins with the newest.
+            if let Some(place) = records.iter_mut().rev().filter(|place| place.slot.is_none()).find(same) {
+                place.slot = Some(extent);
             }
-            _ => return,
-        };
-        self.records.push(Place {
-            file,
-            view,
-            index,
-            digest,
-            body: extent,
-            slot: None,
-            body_rotten: false,
-            slot_rotten: false,
-            slot_blank: false,
-        });
-    }
+            return;
+        }
+        _ => return,
+    };
+    records.push(Place {
+        file,
+        view,
+        index,
+        digest,
+        body: extent,
+        slot: None,
+        body_rotten: false,
+        slot_rotten: false,
+        slot_blank: false,
+    });
 }
-
 impl Place {
     /// Rule 1.
     fn allows(&self, part: RotPart, damage: Damage) -> bool {
@@ -287,6 +285,7 @@ fn spoil(bytes: &mut [u8], damage: Damage, bits: impl Fn(u64) -> u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ios_core::journal;
     use ios_core::{
         batch::Batch,
         configuration::ConfigurationDraft,

@@ -415,11 +415,11 @@ impl File {
     }
 
     fn stored(&self, offset: u64, length: usize) -> Vec<u8> {
-        let end = (offset + length as u64).min(self.size);
-        let mut bytes = vec![0; end.saturating_sub(offset) as usize];
+        let length = (offset + length as u64).min(self.size).saturating_sub(offset) as usize;
         let have = self.image.get(offset as usize..).unwrap_or_default();
-        let common = have.len().min(bytes.len());
-        bytes[..common].copy_from_slice(&have[..common]);
+        let mut bytes = Vec::with_capacity(length);
+        bytes.extend_from_slice(&have[..have.len().min(length)]);
+        bytes.resize(length, 0);
         bytes
     }
 

@@ -100,7 +100,7 @@ fn a_witness_holds_back_what_no_identity_names_yet() {
     bench.flush();
     let mut log = Vec::new();
     while let Some(Output::Disk { action, .. }) = bench.pending.front() {
-        let facts = witness.durable(action);
+        let facts = witness.durable(action, |_| {});
         log.push(facts.iter().filter(|fact| matches!(fact, Fact::Accepted { .. })).count());
         bench.step();
     }
@@ -110,7 +110,7 @@ fn a_witness_holds_back_what_no_identity_names_yet() {
     bench.flush();
     let Some(Output::Disk { action, .. }) = bench.pending.front() else { panic!("a round") };
     let digest = batch(2001, 8).digest();
-    assert!(witness.durable(action).contains(&Fact::Accepted { view: view(2), index: Index(1), digest }));
+    assert!(witness.durable(action, |_| {}).contains(&Fact::Accepted { view: view(2), index: Index(1), digest }));
     let DiskAction::Write { file, writes } = action else { panic!("a write") };
     for extent in extents(*file, writes) {
         let alone =
