@@ -263,6 +263,21 @@ impl BatchBuilder {
         self.count += 1;
     }
 
+    /// Keeps the commands whose positions `keep` wants, and forgets the others.
+    pub fn retain(&mut self, mut keep: impl FnMut(usize) -> bool) {
+        let before = core::mem::take(&mut self.bytes);
+        let mut rest = Reader { bytes: &before, at: HEAD };
+        self.bytes.extend_from_slice(&before[..HEAD]);
+        for position in 0..core::mem::take(&mut self.count) {
+            let from = rest.at;
+            rest.command().expect("it was encoded here");
+            if keep(position as usize) {
+                self.bytes.extend_from_slice(&before[from..rest.at]);
+                self.count += 1;
+            }
+        }
+    }
+
     /// The batch, stamped with log time, in memory of just its size. The builder is empty again.
     pub fn finish(&mut self, stamp: Time) -> Batch {
         self.bytes[0] = CLIENT;
@@ -375,6 +390,25 @@ mod tests {
         assert_eq!((batch.stamp(), batch.len(), batch.is_noop()), (Some(Time(42)), 4, false));
         let noop = Batch::decode(Batch::noop().bytes().clone()).unwrap();
         assert_eq!((noop.stamp(), noop.len(), noop.is_noop()), (None, 0, true));
+    }
+
+    #[test]
+    fn a_builder_forgets_commands_wherever_they_stand() {
+        for kept in 0..16usize {
+            let mut builder = BatchBuilder::default();
+            commands().iter().for_each(|command| builder.push(command));
+            builder.retain(|position| kept & (1 << position) != 0);
+            let left: Vec<Command> = commands()
+                .into_iter()
+                .enumerate()
+                .filter(|(at, _)| kept & (1 << at) != 0)
+                .map(|(_, left)| left)
+                .collect();
+            let size: usize = left.iter().map(Command::size).sum();
+            assert_eq!((builder.len(), builder.size()), (left.len(), size));
+            let batch = Batch::decode(builder.finish(Time(1)).bytes().clone()).unwrap();
+            assert_eq!(batch.commands().map(owned).collect::<Vec<_>>(), left);
+        }
     }
 
     #[test]

@@ -165,6 +165,23 @@ impl Assignments {
         self.queued = 0;
     }
 
+    /// Takes what a connection has asked for out of the queue.
+    fn forget(&mut self, connection: ConnectionId) {
+        let assigned = self.waiters.len() - self.queued;
+        let stays = |waiter: &Waiter| waiter.connection != connection;
+        if self.waiters.range(assigned..).all(stays) {
+            return;
+        }
+        let queued = self.waiters.split_off(assigned);
+        let mut places = queued.iter();
+        for batch in &mut self.queue {
+            batch.retain(|_| stays(places.next().expect("every command has a waiter")));
+        }
+        self.queue.retain(|batch| !batch.is_empty());
+        self.waiters.extend(queued.into_iter().filter(stays));
+        self.queued = self.queue.iter().map(BatchBuilder::len).sum();
+    }
+
     /// When the batch interval of the first queued request ends.
     pub(super) fn batch_at(&self, options: &Options) -> Option<Time> {
         let waits = self.queued > 0 && options.batch_interval > Span::ZERO;
@@ -202,9 +219,11 @@ impl Replica {
         self.assignments.push(&self.options, waiter, command);
     }
 
-    /// Forgets what a connection that is gone still waits for, where that is cheap.
+    /// Forgets what a connection that is gone has asked for, as far as it has no place in the log yet. Nobody would
+    /// hear its outcome, and whoever asks for it again elsewhere must not wait behind it.
     pub fn forget(&mut self, connection: ConnectionId) {
         self.reads.forget(connection);
+        self.assignments.forget(connection);
     }
 
     // ---- Assigning.

@@ -22,7 +22,8 @@ use crate::{
 
 /// Most assignments sent again at once: the oldest come first, and the rest when they are through.
 const RESEND_MAX: usize = 16;
-/// Waiting times between repetitions double up to this many times.
+/// Waiting times between repetitions double up to this many times, or to an election timeout: a follower that is heard
+/// that often must not wait longer for what it is to accept.
 const BACKOFF_MAX: u32 = 4;
 
 /// An `Accept` as it arrived.
@@ -91,10 +92,11 @@ impl Replica {
     pub(super) fn retry_assignments(&mut self, turn: &mut Turn) {
         let floor = self.advertised_floor();
         let (me, others, interval) = (self.me, self.others(), self.retry_interval());
+        let longest = self.options.election_timeout.max(interval);
         let Role::Leader(leader) = &mut self.role else { return };
         let view = leader.view;
         for (index, slot) in leader.window.waiting().take(RESEND_MAX) {
-            if turn.now.since(slot.sent) < interval.times(1 << slot.resent.min(BACKOFF_MAX)) {
+            if turn.now.since(slot.sent) < interval.times(1 << slot.resent.min(BACKOFF_MAX)).min(longest) {
                 continue;
             }
             slot.sent = turn.now;

@@ -303,6 +303,11 @@ impl Cluster {
         self.step(id, Input::Client { connection: CLIENT, request });
     }
 
+    /// The client is gone.
+    pub fn hang_up(&mut self, id: NodeId) {
+        self.step(id, Input::Gone { connection: CLIENT });
+    }
+
     /// Ends an operation of a disk that is left to the script. False if none was under way.
     pub fn sync(&mut self, id: NodeId, fails: bool) -> bool {
         let Some(member) = self.members.get_mut(&id) else { return false };

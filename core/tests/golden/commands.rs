@@ -10,6 +10,7 @@
 //! get n0 k                                       a read
 //! again n0 [acked=N]                             the last write once more; answers up to N were heard
 //! burst n0 130                                   that many writes
+//! hang-up n0                                     the client's connection breaks
 //! deliver n0>n1 Kind [words]                     the oldest such message (`*` any node, `all` every one there is now);
 //! drop, duplicate, hold n0>n1 ...                  or loses it, sends a copy after all others, puts it aside
 //! release                                        puts back what was put aside
@@ -68,6 +69,10 @@ fn one(cluster: &mut Cluster, words: &[&str]) -> Result<(), String> {
         "put" | "delete" | "cas" | "get" => request(cluster, node()?, name, words.get(2..).unwrap_or(&[]), Sequence(0)),
         "again" => again(cluster, node()?, words.get(2).copied()),
         "burst" => burst(cluster, node()?, number(word(2)?)?),
+        "hang-up" => {
+            cluster.hang_up(node()?);
+            Ok(())
+        }
         "deliver" | "drop" | "duplicate" | "hold" => letters(cluster, name, &words[1..]),
         "release" => {
             let held = std::mem::take(&mut cluster.held);

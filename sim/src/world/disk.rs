@@ -15,8 +15,8 @@
 //!
 //! Bytes beyond the last one ever written are zeros and not stored: files are created full of zeros.
 //!
-//! Absent on purpose: syncs that lie, old copies that come back, wiped disks, which a node cannot notice; and sectors that
-//! cannot be read, which take records along that the fault atlas does not allow to rot.
+//! Absent on purpose: syncs that lie, old copies that come back, wiped disks, which a node cannot notice; and sectors
+//! that cannot be read, which take records along that the fault atlas does not allow to rot.
 
 use bytes::Bytes;
 use ios_core::{
