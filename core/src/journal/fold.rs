@@ -7,7 +7,10 @@
 //!   and only of those after the last loss: the record that was in force may be the one that was lost.
 //! * A loss (a place where a record was, and nothing says which) makes every index uncertain that has no newer
 //!   record. The [`Record::Whole`](super::Record::Whole) of a later life ends that: by then every index that anything
-//!   written before that life could be about was committed. It says nothing about what its own life wrote.
+//!   written before that life could be about was committed, and below a recorded floor. It says nothing about what its
+//!   own life wrote, nor of what rots later among the old: a place that has lost its record then looks like those
+//!   that were made good. But then something up to the floor is missing, or has nothing left that says it is
+//!   committed, and no loss is over.
 
 use super::{Recovered, RecoveredEntry, record::Item};
 use crate::{
@@ -30,6 +33,8 @@ pub(super) struct Fold {
     undecided: BTreeSet<Index>,
     floor: Index,
     losses: Vec<Position>,
+    /// Losses that were made good, if everything up to the floor is still known committed.
+    over: Vec<Position>,
     /// The first record that this life wrote itself. None while it is not known.
     life: Option<Position>,
     divergence: Option<Index>,
@@ -63,7 +68,7 @@ impl Fold {
             }
             Item::Whole => {
                 let life = self.life;
-                self.losses.retain(|loss| life.is_none_or(|life| *loss >= life));
+                self.over.extend(self.losses.extract_if(.., |loss| life.is_some_and(|life| *loss < life)));
             }
         }
     }
@@ -148,9 +153,15 @@ impl Fold {
         self.divergence = self.divergence.or(Some(index));
     }
 
+    fn holds_what_its_floor_covers(&self) -> bool {
+        let covered = self.entries.range(..=self.floor);
+        covered.filter(|(_, entry)| entry.committed_digest().is_some()).count() as u64 == self.floor.0
+    }
+
     /// Everything that is known now.
     pub(super) fn finish(self, identity: super::Identity) -> Recovered {
-        let last_loss = self.losses.iter().max().copied();
+        let over = if self.holds_what_its_floor_covers() { &[][..] } else { &self.over };
+        let last_loss = self.losses.iter().chain(over).max().copied();
         let entries = self.entries.into_iter().map(|(index, entry)| RecoveredEntry {
             index,
             accepted: entry.accepted,

@@ -122,7 +122,8 @@ pub enum Record {
         /// Where it ends.
         index: Index,
     },
-    /// Whatever was lost of what *earlier lives* wrote is committed by now, and recorded so.
+    /// Whatever was lost of what *earlier lives* wrote is committed by now, and recorded so; the floor that covers it
+    /// comes before this.
     Whole,
 }
 

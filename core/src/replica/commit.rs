@@ -97,6 +97,8 @@ impl Replica {
         if self.hollow.as_ref().and_then(|hollow| hollow.until).is_some_and(|until| floor >= until) {
             self.hollow = None;
             self.log.make_certain();
+            self.recorded_floor = floor;
+            turn.journal.append(Record::Floor { index: floor });
             turn.journal.append(Record::Whole);
             turn.note(Note::Whole);
         }

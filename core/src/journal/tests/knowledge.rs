@@ -245,6 +245,46 @@ fn a_loss_makes_older_entries_uncertain_until_a_later_life_is_whole() {
     assert_eq!(bench.recovered.identity.incarnation, Incarnation(5));
 }
 
+/// Where a record was lost and made good, and where another rots afterwards, looks the same: what the floor covers and
+/// nothing holds any more tells them apart.
+#[test]
+fn a_record_that_rots_after_a_loss_was_made_good_is_a_loss_again() {
+    let options = options(32, 4096);
+    let mut bench = Bench::running(Disk::formatted(), &options);
+    bench.rounds([accepted(1, 1), accepted(1, 2), accepted(1, 3), accepted(1, 4), floor(4), accepted(1, 5)]);
+    bench.idle();
+    lose(&mut bench.disk, 1, 32, 1);
+    let mut bench = bench.reopen(&options);
+    bench.rounds([committed(1, batch(1001, 8)), committed(2, batch(1002, 8)), floor(4), Record::Whole]);
+    let mut bench = bench.reopen(&options);
+    expect![[r#"
+        floor 4
+        1: 1001 in 1.n1 committed
+        2: 1002 in 0.n0 committed
+        3: 1003 in 1.n1 committed
+        4: 1004 in 1.n1 committed
+        5: 1005 in 1.n1"#]]
+    .assert_eq(&describe(&bench.recovered));
+    lose(&mut bench.disk, 1, 32, 2);
+    let mut bench = bench.reopen(&options);
+    expect![[r#"
+        floor 4, loss
+        1: 1001 in 1.n1 committed
+        2: 1002 in 0.n0 committed
+        4: 1004 in 1.n1 committed
+        5: 1005 in 1.n1"#]]
+    .assert_eq(&describe(&bench.recovered));
+    bench.rounds([committed(3, batch(1003, 8)), floor(4), Record::Whole]);
+    expect![[r#"
+        floor 4
+        1: 1001 in 1.n1 committed
+        2: 1002 in 0.n0 committed
+        3: 1003 in 0.n0 committed
+        4: 1004 in 1.n1 committed
+        5: 1005 in 1.n1"#]]
+    .assert_eq(&describe(&bench.reopen(&options).recovered));
+}
+
 #[test]
 fn whole_says_nothing_about_what_its_own_life_wrote() {
     let options = options(32, 4096);
