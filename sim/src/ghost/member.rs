@@ -36,9 +36,9 @@ pub struct Life {
     pub number: u64,
     /// The promise that binds in memory.
     pub promised: Option<View>,
-    /// At which event it was made, or this life began: what became durable later need not be told in the promise, which
-    /// may have waited for its own sync all the while.
-    pub promised_at: u64,
+    /// At which event each promise of this life was made, the first being what it found: what became durable later need
+    /// not be told in the promise, which may wait for its own sync until long after the next one was made.
+    bound: Vec<(View, u64)>,
     /// Everything up to here was executed.
     pub applied: Index,
     /// The last request executed: index and position.
@@ -51,6 +51,12 @@ pub struct Life {
 }
 
 impl Life {
+    /// When the promise of `view` was made, or a later one that covers it.
+    pub fn promised_at(&self, view: View) -> u64 {
+        let later = self.bound.iter().find(|(bound, _)| *bound >= view).or(self.bound.last());
+        later.map_or(0, |(_, event)| *event)
+    }
+
     /// A read arrives at this event.
     pub fn ask(&mut self, connection: ConnectionId, tag: u64, event: u64) {
         self.reads.insert((connection, tag, event));
@@ -126,7 +132,7 @@ impl Member {
     pub fn open(&mut self, promised: View, incarnation: Incarnation, event: u64) -> Result<(), Finding> {
         let node = self.node;
         let number = self.life.number + 1;
-        self.life = Life { number, promised: Some(promised), promised_at: event, ..Life::default() };
+        self.life = Life { number, promised: Some(promised), bound: vec![(promised, event)], ..Life::default() };
         if promised < self.promised {
             let durable = self.promised;
             return Err((Oracle::Promise, format!("{node} opens with promise {promised}; {durable} was durable")));
@@ -149,7 +155,7 @@ impl Member {
             }
             _ => {
                 self.life.promised = Some(view);
-                self.life.promised_at = event;
+                self.life.bound.push((view, event));
                 Ok(())
             }
         }

@@ -112,7 +112,7 @@ impl Ghost {
         });
         // What is up to its floor is told as a whole; what was accepted in its own view or above came after it.
         let from = promise.from.max(promise.floor.max(promise.compacted_below).next());
-        let until = self.member(node).life.promised_at;
+        let until = self.member(node).life.promised_at(promise.view);
         let answer = Answer { from, to: promise.to, below: promise.view, until, loss: promise.loss };
         self.tells(node, answer, told, "promises")?;
         for entry in &promise.entries {

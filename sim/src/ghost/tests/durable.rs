@@ -175,6 +175,28 @@ fn a_promise_tells_of_commits_recorded_before_it_was_made_and_of_no_others() {
     }
 }
 
+/// Swarm seed 1081369: with a slow disk, a promise left only after the node had promised a higher view as well, and was
+/// held to what had become durable by then.
+#[test]
+fn a_promise_is_held_to_what_was_durable_when_it_was_made_and_not_when_the_next_one_was() {
+    for (recorded_between, good) in [(true, true), (false, false)] {
+        let mut play = Play::led(N0, N1, 1);
+        play.chooses(1, 1);
+        let (made, next, record) = (view(2, N1), view(3, N1), Fact::Committed { index: Index(1), digest: digest(1) });
+        if !recorded_between {
+            play.durable(N2, record.clone());
+        }
+        play.note(N2, Note::Promised { view: made });
+        if recorded_between {
+            play.durable(N2, record);
+        }
+        play.note(N2, Note::Promised { view: next });
+        play.identity(N2, made, 1);
+        play.promises(N2, made, Vec::new());
+        if good { play.fine() } else { play.found(Oracle::Recovery, "committed") }
+    }
+}
+
 #[test]
 fn what_was_durable_must_be_found_again_by_a_restart() {
     let (old, new) = (view(1, N0), view(2, N0));
