@@ -13,7 +13,7 @@ use ios_core::{
     ids::{ConnectionId, DiskNonce, Index, NodeId, Sequence, SessionId},
     interface::{Input, Output},
     journal::{self, Journal},
-    message::{ClientRequest, ClientResponse, RequestKey},
+    message::{ClientRequest, ClientResponse, PeerMessage, RequestKey},
     options::{Options, Persistence},
     ram_disk::RamDisk,
     replica::{Replica, assignment::Waiter, turn::Turn},
@@ -22,6 +22,9 @@ use ios_core::{
 };
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 use std::{collections::VecDeque, time::Instant};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const NODES: u8 = 3;
 const RUNS: usize = 5;
@@ -111,6 +114,7 @@ impl Member {
 
 struct ReplicaCluster {
     members: Vec<Member>,
+    spare: Vec<Output>,
     now: Time,
     leader: usize,
 }
@@ -127,7 +131,7 @@ impl ReplicaCluster {
             let replica = Replica::new(&config, recovered, journal.ticket(), Time::ZERO, &mut rng);
             Member { replica, journal, rng, applied: Index::ZERO, out: Vec::new() }
         });
-        let mut cluster = Self { members: members.collect(), now: Time::ZERO, leader: 0 };
+        let mut cluster = Self { members: members.collect(), spare: Vec::new(), now: Time::ZERO, leader: 0 };
         cluster.elect();
         cluster
     }
@@ -155,28 +159,26 @@ impl ReplicaCluster {
 
     /// Delivers messages until none is left.
     fn exchange(&mut self) {
-        let mut queue = VecDeque::new();
-        loop {
+        let mut delivered = true;
+        while std::mem::take(&mut delivered) {
             for from in 0..self.members.len() {
                 self.members[from].settle(self.now);
-                let mut out = std::mem::take(&mut self.members[from].out);
+                let mut out = std::mem::replace(&mut self.members[from].out, std::mem::take(&mut self.spare));
                 for output in out.drain(..) {
-                    if let Output::Send { to, message } = output {
-                        let last = to.iter().last().expect("someone");
-                        queue.extend(to.without(last).iter().map(|to| (from, to, message.clone())));
-                        queue.push_back((from, last, message));
-                    }
+                    let Output::Send { to, message } = output else { continue };
+                    delivered = true;
+                    let last = to.iter().last().expect("someone");
+                    to.without(last).iter().for_each(|to| self.deliver(from, to, message.clone()));
+                    self.deliver(from, last, message);
                 }
-                self.members[from].out = out;
-            }
-            if queue.is_empty() {
-                return;
-            }
-            for (from, to, message) in queue.drain(..) {
-                let member = &mut self.members[usize::from(to.0)];
-                member.turn(self.now, |replica, turn| replica.receive(turn, NodeId(from as u8), message));
+                self.spare = out;
             }
         }
+    }
+
+    fn deliver(&mut self, from: usize, to: NodeId, message: PeerMessage) {
+        let from = NodeId(from as u8);
+        self.members[usize::from(to.0)].turn(self.now, |replica, turn| replica.receive(turn, from, message));
     }
 
     fn run(&mut self, commits: u64, batch: usize) {

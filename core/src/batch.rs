@@ -243,12 +243,13 @@ impl BatchBuilder {
             Command::Register => self.bytes.push(REGISTER),
             Command::Request { session, sequence, acked, payload } => {
                 let length = u32::try_from(payload.len()).expect("payloads are bounded far below 4 GiB");
-                self.bytes.reserve(REQUEST_OVERHEAD + payload.len());
-                self.bytes.push(REQUEST);
-                self.session(*session);
-                self.bytes.extend_from_slice(&sequence.0.to_le_bytes());
-                self.bytes.extend_from_slice(&acked.0.to_le_bytes());
-                self.bytes.extend_from_slice(&length.to_le_bytes());
+                let mut head = [REQUEST; REQUEST_OVERHEAD];
+                head[1..9].copy_from_slice(&session.index.0.to_le_bytes());
+                head[9..13].copy_from_slice(&session.position.to_le_bytes());
+                head[13..21].copy_from_slice(&sequence.0.to_le_bytes());
+                head[21..29].copy_from_slice(&acked.0.to_le_bytes());
+                head[29..].copy_from_slice(&length.to_le_bytes());
+                self.bytes.extend_from_slice(&head);
                 self.bytes.extend_from_slice(payload);
             }
             Command::KeepAlive { session } => {

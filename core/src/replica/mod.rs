@@ -202,7 +202,7 @@ impl Replica {
     pub fn release(&mut self, turn: &mut Turn) {
         while let Some(effect) = self.withheld.pop(turn.journal) {
             match effect {
-                Effect::Send { to, message } => turn.send(NodeSet::only(to), message),
+                Effect::Send { to, message } => turn.send(NodeSet::only(to), *message),
                 Effect::Accepted { view, index, digest, coordinator } => {
                     turn.note(Note::Accepted { view, index, digest });
                     if coordinator == self.me {

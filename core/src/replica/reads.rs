@@ -19,7 +19,7 @@ use crate::{
     message::{ClientResponse, PeerMessage, Refusal, RequestKey},
     time::Time,
 };
-use alloc::{collections::VecDeque, vec::Vec};
+use alloc::{boxed::Box, collections::VecDeque, vec::Vec};
 use bytes::Bytes;
 
 /// A client's read.
@@ -175,7 +175,7 @@ impl Replica {
         if turn.journal.covers(self.promise_ticket) {
             turn.send(NodeSet::only(from), message);
         } else if !self.withheld.is_full() {
-            self.withheld.push(turn.journal, Effect::Send { to: from, message });
+            self.withheld.push(turn.journal, Effect::Send { to: from, message: Box::new(message) });
         }
     }
 

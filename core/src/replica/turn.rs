@@ -12,7 +12,7 @@ use crate::{
     message::PeerMessage,
     time::Time,
 };
-use alloc::{collections::VecDeque, vec::Vec};
+use alloc::{boxed::Box, collections::VecDeque, vec::Vec};
 use rand_chacha::ChaCha8Rng;
 
 /// Time, chance, the journal and the outputs of one step.
@@ -53,8 +53,8 @@ pub enum Effect {
     Send {
         /// To whom.
         to: NodeId,
-        /// What.
-        message: PeerMessage,
+        /// What. Such messages are few, acceptances are many.
+        message: Box<PeerMessage>,
     },
     /// An acceptance counts, here or at its coordinator.
     Accepted {

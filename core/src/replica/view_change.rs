@@ -301,7 +301,7 @@ impl Replica {
             return turn.ignore(Ignored::NotRunning);
         }
         let message = PeerMessage::Promise(Box::new(self.promise_chunk(view, first)));
-        self.withheld.push(turn.journal, Effect::Send { to: from, message });
+        self.withheld.push(turn.journal, Effect::Send { to: from, message: Box::new(message) });
     }
 
     fn promise_chunk(&self, view: View, from: Index) -> Promise {
