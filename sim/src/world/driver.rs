@@ -206,7 +206,7 @@ impl World {
     }
 
     /// Performs one output. False if the node does not go on.
-    fn perform(&mut self, id: NodeId, life: Life, output: Output) -> bool {
+    pub(super) fn perform(&mut self, id: NodeId, life: Life, output: Output) -> bool {
         if self.tell.is_some() {
             self.tell(|| format!("    {id} {output}"));
         }

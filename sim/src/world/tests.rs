@@ -4,7 +4,13 @@ use super::*;
 use crate::{
     choice::mix,
     generator::{Profile, generate},
+    history::{Answer, Data, Marks, Outcome as Past, Verb},
     scenario::Workload,
+};
+use ios_core::{
+    ids::{ClusterId, Incarnation, Index},
+    interface::{DiskError, Fault, FileId},
+    message::{Hello, PeerMessage},
 };
 
 fn calm() -> Scenario {
@@ -110,6 +116,93 @@ fn a_cluster_without_quorum_misses_its_bound() {
     scenario.liveness = crate::scenario::Liveness::Core { nodes: Vec::new(), within: ios_core::time::Span::micros(10) };
     let violation = run(&scenario).violation.expect("nothing gets done in no time");
     assert_eq!(violation.oracle, Oracle::Liveness);
+}
+
+/// A world in which nothing has happened yet, but that n0 has started.
+fn newborn() -> (World, NodeId) {
+    let mut world = World::default();
+    world.reset(&calm());
+    world.begin();
+    world.start(NodeId(0));
+    assert_eq!(world.outcome.violation, None);
+    (world, NodeId(0))
+}
+
+fn found(world: &World) -> Option<Oracle> {
+    world.outcome.violation.as_ref().map(|violation| violation.oracle)
+}
+
+#[test]
+fn a_node_stops_itself_for_a_failed_disk_and_for_nothing_else() {
+    let disk = Fault::Disk { file: FileId::Identity, error: DiskError::Io };
+    let other = Fault::Divergence { index: Index(1) };
+    for (failed, fault, expected) in
+        [(true, disk.clone(), None), (false, disk, Some(Oracle::Health)), (true, other, Some(Oracle::Health))]
+    {
+        let (mut world, n0) = newborn();
+        world.processes[0].failed = failed.then_some(None);
+        assert!(!world.perform(n0, world.processes[0].life, Output::Fence(fault)));
+        assert_eq!(found(&world), expected);
+    }
+    let (mut world, n0) = newborn();
+    world.perform(n0, world.processes[0].life, Output::Stopped);
+    assert_eq!(found(&world), Some(Oracle::Health));
+}
+
+#[test]
+fn a_node_opens_what_its_disk_holds_unless_more_of_it_rotted_than_may() {
+    for (slots, expected) in [(1, None), (6, Some(Oracle::Health))] {
+        let (mut world, n0) = newborn();
+        world.stop(n0, false, None);
+        for slot in 0..slots {
+            assert!(world.processes[0].disk.damage(FileId::Identity, slot * 4096, &[0xff; 4096]));
+        }
+        world.start(n0);
+        assert_eq!(found(&world), expected);
+    }
+}
+
+#[test]
+fn a_message_that_does_not_survive_its_encoding_is_found() {
+    // One that names so many disks is too large for a frame.
+    for (disks, expected) in [(3, None), (1 << 20, Some(Oracle::Encoding))] {
+        let (mut world, n0) = newborn();
+        world.encoder = Some(Encoder::default());
+        let (nonce, incarnation) = (DiskNonce(u128::MAX), Incarnation(1));
+        let founded = Some((ClusterId(1), vec![nonce; disks]));
+        let hello = Hello {
+            versions: (1, 1),
+            node: n0,
+            nonce,
+            incarnation,
+            founded,
+            complete: false,
+            genesis: 1,
+            answer: true,
+        };
+        let (to, message) = (NodeSet::only(NodeId(1)), PeerMessage::Hello(Box::new(hello)));
+        world.perform(n0, world.processes[0].life, Output::Send { to, message });
+        assert_eq!(found(&world), expected);
+        assert_eq!(world.outcome.checks.get(Oracle::Encoding), 1);
+    }
+}
+
+#[test]
+fn a_value_that_nobody_wrote_is_found_when_the_run_is_judged() {
+    for (value, expected) in [("a", None), ("b", Some(Oracle::Linearizability))] {
+        let (mut world, _) = newborn();
+        let data = |text: &str| Data(text.to_string().into());
+        let put = world.history.invoke(1, 0, vec![Verb::Put { key: data("k"), value: data("a") }]);
+        let answers = vec![Answer::Written { modified: Some(1) }];
+        world.history.end(2, put, Past::Done { revision: Some(1), answers });
+        let get = world.history.invoke(3, 0, vec![Verb::Get { key: data("k") }]);
+        let marks = Some(Marks { created: 1, modified: 1, version: 1 });
+        let answers = vec![Answer::Value { value: data(value), marks }];
+        world.history.end(4, get, Past::Done { revision: Some(1), answers });
+        world.judge();
+        assert_eq!(found(&world), expected);
+        assert_eq!(world.outcome.checks.get(Oracle::Linearizability), 1);
+    }
 }
 
 #[test]
