@@ -37,7 +37,7 @@ pub struct Global {
     /// The cluster's configuration file; without it, what listens on this machine on the default ports
     #[arg(long, global = true, value_name = "FILE", env = "IOS_CONFIG")]
     pub config: Option<PathBuf>,
-    /// Where clients connect, instead of what the configuration says
+    /// Where clients connect, instead of what the configuration says; any one member will do
     #[arg(long, global = true, value_name = "HOST:PORT,...", value_delimiter = ',', env = "IOS_ENDPOINTS")]
     pub endpoints: Vec<String>,
     /// How answers are printed

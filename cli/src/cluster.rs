@@ -12,9 +12,9 @@ use ios_core::{
     service::Access,
     time::Span,
 };
-use runtime::client::BlockingClient;
+use runtime::client::{self, BlockingClient};
 use std::{
-    net::{Ipv4Addr, SocketAddr, TcpStream, ToSocketAddrs},
+    net::{Ipv4Addr, SocketAddr, TcpStream},
     time::Duration,
 };
 
@@ -61,8 +61,7 @@ fn local_endpoints() -> Vec<String> {
 /// The address that `host:port` stands for.
 pub fn resolve(text: &str) -> Result<SocketAddr, Failure> {
     let wrong = |why: String| Failure::new(Exit::Usage, format!("address \"{text}\": {why}; write host:port"));
-    let mut addresses = text.to_socket_addrs().map_err(|error| wrong(error.to_string()))?;
-    addresses.next().ok_or_else(|| wrong("the name has no address".to_owned()))
+    client::resolve(text).map_err(|error| wrong(error.to_string()))
 }
 
 /// A client and how long it waits.
@@ -82,8 +81,9 @@ pub struct Answer {
 impl Connection {
     /// A client of the cluster that the command line names. Connects when it is asked something.
     pub fn open(global: &Global) -> Result<Self, Failure> {
-        let addresses: Vec<SocketAddr> =
-            endpoints(global)?.iter().map(|text| resolve(text)).collect::<Result<_, _>>()?;
+        let addresses = endpoints(global)?;
+        // What was typed wrong is said at once; a client that runs for long looks names up anew.
+        addresses.iter().try_for_each(|text| resolve(text).map(drop))?;
         let client = BlockingClient::new(&addresses, ClientOptions::default())
             .map_err(|error| Failure::system("make a client", error))?;
         Ok(Self { client, timeout: global.timeout })

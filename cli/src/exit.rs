@@ -67,6 +67,7 @@ impl Failure {
         let exit = match &error {
             ServerError::Directory(_) | ServerError::NoAddress(_) => Exit::Usage,
             ServerError::Open { error: OpenError::Journal(_), .. } => Exit::Disk,
+            ServerError::Open { error: OpenError::Diverged(_), .. } => Exit::Divergence,
             ServerError::Open { .. } => Exit::Usage,
             ServerError::Listen { .. } | ServerError::System { .. } => Exit::Error,
         };

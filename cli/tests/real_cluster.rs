@@ -22,7 +22,6 @@ use sim::{
     linearize::{Verdict, judge},
 };
 use std::{
-    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -100,7 +99,7 @@ struct Clients {
 }
 
 impl Clients {
-    fn start(addresses: &[SocketAddr]) -> Self {
+    fn start(addresses: &[String]) -> Self {
         let (stop, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let threads = (0..CLIENTS).map(|number| {
             let mut worker = Worker::new(number, addresses);
@@ -147,7 +146,7 @@ struct Worker {
 }
 
 impl Worker {
-    fn new(number: u64, addresses: &[SocketAddr]) -> Self {
+    fn new(number: u64, addresses: &[String]) -> Self {
         let options = ClientOptions { try_timeout: Span::millis(500), ..Default::default() };
         Self {
             number,
@@ -216,7 +215,7 @@ impl Worker {
 }
 
 /// What a new client finds after everything was killed, with the history of its reading.
-fn read_everything(addresses: &[SocketAddr]) -> (History, Vec<String>) {
+fn read_everything(addresses: &[String]) -> (History, Vec<String>) {
     let mut reader = Worker::new(CLIENTS, addresses);
     let begun = Instant::now();
     while !reader.ask(vec![Verb::List { prefix: "".into(), limit: u32::MAX }]) {

@@ -8,7 +8,7 @@ use crate::{
     ids::{ClusterId, Digest, DiskNonce, Incarnation, Index, NodeId, Revision, Sequence, SessionId, View},
     time::{Span, Time},
 };
-use alloc::{boxed::Box, string::String, vec::Vec};
+use alloc::{boxed::Box, collections::BTreeMap, string::String, vec::Vec};
 use bytes::Bytes;
 use core::fmt;
 use serde::{Deserialize, Serialize};
@@ -297,6 +297,11 @@ pub enum ClientRequest<P = Bytes> {
         /// Echoed in the answer.
         tag: u64,
     },
+    /// Where do clients reach the members?
+    Members {
+        /// Echoed in the answer.
+        tag: u64,
+    },
 }
 
 /// From a node to a client.
@@ -359,6 +364,23 @@ pub enum ClientResponse<P = Bytes> {
         /// How the node is.
         status: Box<Status>,
     },
+    /// Answer to `Members`, given to nobody who did not ask.
+    Members {
+        /// The request's.
+        tag: u64,
+        /// What the node was told about where clients reach each member; text that only drivers understand. See
+        /// [`is_address`].
+        members: BTreeMap<NodeId, String>,
+    },
+}
+
+/// The longest address of a member: a domain name of the longest kind, a colon and a port.
+pub const ADDRESS_MAX: usize = 255 + 6;
+
+/// Whether this may be the address of a member: short, and no more than printable ASCII, for it is shown to people and
+/// comes from whoever answers at an endpoint.
+pub fn is_address(text: &str) -> bool {
+    (1..=ADDRESS_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// What an answer answers.

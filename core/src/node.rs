@@ -258,6 +258,10 @@ impl<S: Service> Node<S> {
             ClientRequest::Status { tag } => {
                 return reply(out, ClientResponse::Status { tag, status: Box::new(self.status()) });
             }
+            ClientRequest::Members { tag } => {
+                let members = self.config.options.client_addresses.clone();
+                return reply(out, ClientResponse::Members { tag, members });
+            }
             ClientRequest::Register { tag } => (RequestKey::Tag(tag), Work::Command(Command::Register)),
             ClientRequest::KeepAlive { tag, session } => {
                 (RequestKey::Tag(tag), Work::Command(Command::KeepAlive { session }))

@@ -1,7 +1,8 @@
 //! What one node decides for itself: timing, batching, journal layout, bounds. Members of one cluster may differ in all
 //! of it. Cluster-wide values are in [`crate::configuration`].
 
-use crate::time::Span;
+use crate::{ids::NodeId, message::is_address, replica::quorum::MEMBERS_MAX, time::Span};
+use alloc::{collections::BTreeMap, string::String};
 use core::fmt;
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +27,8 @@ pub struct Options {
     pub reads_max: usize,
     /// How the journal lays out its files.
     pub journal: JournalOptions,
+    /// Where clients reach the members, as far as this node was told; it tells clients, and uses none of it itself.
+    pub client_addresses: BTreeMap<NodeId, String>,
 }
 
 /// Layout and timing of the journal.
@@ -74,6 +77,7 @@ impl Default for Options {
             queue_max: 64 * 1024,
             reads_max: 64 * 1024,
             journal: JournalOptions::default(),
+            client_addresses: BTreeMap::new(),
         }
     }
 }
@@ -131,6 +135,11 @@ impl Options {
                 "must leave room for header, id table and one record of the largest size",
             ),
             ("journal.segment_bytes", self.journal.segment_bytes <= 4 << 30, "must be at most 4 GiB"),
+            (
+                "client",
+                self.client_addresses.len() <= MEMBERS_MAX && self.client_addresses.values().all(|at| is_address(at)),
+                "must be of at most 16 members, each printable ASCII without spaces, 261 characters at the longest",
+            ),
         ];
         match rules.into_iter().find(|(_, holds, _)| !holds) {
             Some((name, _, why)) => Err(BadOption { name, why }),

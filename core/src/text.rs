@@ -188,6 +188,7 @@ impl<P: AsRef<[u8]>> Display for ClientRequest<P> {
             ClientRequest::Close { tag, session } => write!(f, "Close tag={tag} session={session}"),
             ClientRequest::Read { tag, payload } => write!(f, "Read tag={tag} bytes={}", payload.as_ref().len()),
             ClientRequest::Status { tag } => write!(f, "Status tag={tag}"),
+            ClientRequest::Members { tag } => write!(f, "Members tag={tag}"),
         }
     }
 }
@@ -212,6 +213,10 @@ impl<P: AsRef<[u8]>> Display for ClientResponse<P> {
             }
             ClientResponse::Refused { request, refusal } => write!(f, "Refused {request}: {refusal}"),
             ClientResponse::Status { tag, .. } => write!(f, "Status tag={tag}"),
+            ClientResponse::Members { tag, members } => {
+                write!(f, "Members tag={tag}")?;
+                members.iter().try_for_each(|(node, address)| write!(f, " {node}={address}"))
+            }
         }
     }
 }

@@ -206,6 +206,7 @@ pub fn samples() -> Vec<(&'static str, Vec<u8>)> {
         ClientRequest::KeepAlive { tag: 4, session },
         ClientRequest::Close { tag: 5, session },
         ClientRequest::Status { tag: 6 },
+        ClientRequest::Members { tag: 7 },
     ];
     let mut asking = vec![0];
     for request in requests {

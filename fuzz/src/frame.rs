@@ -163,6 +163,7 @@ pub fn client_samples() -> Vec<(&'static str, Vec<u8>)> {
     };
     let written = ClientResponse::Written { session: SESSION, sequence: Sequence(1), revision: Revision(1), payload };
     let registered = ClientResponse::Registered { tag, session: SESSION, ttl: Span::secs(60) };
+    let members = [(NodeId(0), "127.0.0.1:8080".to_owned()), (NodeId(1), "n1:80".to_owned())].into();
     vec![
         ("hello_register", encode(&[ClientRequest::Hello { tag }, ClientRequest::Register { tag }])),
         ("write", encode(std::slice::from_ref(&write))),
@@ -171,6 +172,8 @@ pub fn client_samples() -> Vec<(&'static str, Vec<u8>)> {
         ("written", encode(&[written])),
         ("refused", encode(&[ClientResponse::Refused { request: RequestKey::Tag(tag), refusal }])),
         ("status", encode(&[ClientResponse::Status { tag, status: Box::new(status) }])),
+        ("hello_members", encode(&[ClientRequest::Hello { tag }, ClientRequest::Members { tag }])),
+        ("members", encode(&[ClientResponse::Members { tag, members }])),
     ]
 }
 

@@ -22,7 +22,7 @@ use mio::{Events, Interest, Poll, Token, net::TcpStream};
 use std::{
     collections::{BTreeMap, VecDeque},
     io::{self, Read, Write},
-    net::SocketAddr,
+    net::{SocketAddr, ToSocketAddrs},
     time::Duration,
 };
 
@@ -35,7 +35,8 @@ pub struct BlockingClient {
     events: Events,
     /// By endpoint.
     connections: Vec<Option<Connection>>,
-    addresses: Vec<SocketAddr>,
+    /// By endpoint, as `host:port`; a name is looked up for every connection.
+    addresses: Vec<String>,
     /// Numbers connections for the poll, never twice.
     next_token: usize,
     next_operation: u64,
@@ -57,10 +58,12 @@ struct Connection {
 }
 
 impl BlockingClient {
-    /// A client of the cluster whose members listen for clients at `addresses`. Connects when it has something to do.
-    pub fn new(addresses: &[SocketAddr], options: ClientOptions) -> io::Result<Self> {
+    /// A client of the cluster some of whose members listen for clients at `addresses`, each a `host:port`; where the
+    /// others do it learns from them. Connects when it has something to do. Names are looked up by the system, which
+    /// may take its time.
+    pub fn new(addresses: &[String], options: ClientOptions) -> io::Result<Self> {
         let mut clock = Clock::default();
-        let client = Client::new(addresses.len(), options, random()? as u64, clock.now());
+        let client = Client::new(addresses.to_owned(), options, random()? as u64, clock.now());
         Ok(Self {
             client,
             clock,
@@ -152,9 +155,9 @@ impl BlockingClient {
     }
 
     /// Why addresses could not be reached when last tried, for those that could not.
-    pub fn troubles(&self) -> impl Iterator<Item = (SocketAddr, &str)> {
+    pub fn troubles(&self) -> impl Iterator<Item = (&str, &str)> {
         let troubles = self.addresses.iter().zip(&self.troubles);
-        troubles.filter_map(|(address, trouble)| Some((*address, trouble.as_deref()?)))
+        troubles.filter_map(|(address, trouble)| Some((address.as_str(), trouble.as_deref()?)))
     }
 
     /// Feeds what has gathered and does what the client says, which may gather more.
@@ -187,6 +190,7 @@ impl BlockingClient {
                     Err(error) => tracing::error!(%error, "a request of our own cannot be sent"),
                 }
             }
+            ClientOutput::Learned { endpoint, address } => self.learned(endpoint, address),
             ClientOutput::Complete { operation, outcome } => {
                 self.completed.insert(operation, outcome);
             }
@@ -195,10 +199,21 @@ impl BlockingClient {
         }
     }
 
+    fn learned(&mut self, endpoint: EndpointId, address: String) {
+        tracing::debug!(%endpoint, address, "a member's address was told");
+        if endpoint.0 == self.addresses.len() {
+            self.addresses.push(address);
+            self.connections.push(None);
+            self.troubles.push(None);
+        } else {
+            (self.addresses[endpoint.0], self.troubles[endpoint.0]) = (address, None);
+        }
+    }
+
     fn connect(&mut self, endpoint: EndpointId) -> io::Result<()> {
         let token = Token(self.next_token);
         self.next_token += 1;
-        let mut stream = Stream::new(TcpStream::connect(self.addresses[endpoint.0])?);
+        let mut stream = Stream::new(TcpStream::connect(resolve(&self.addresses[endpoint.0])?)?);
         self.poll.registry().register(stream.socket(), token, Interest::READABLE | Interest::WRITABLE)?;
         self.connections[endpoint.0] = Some(Connection { stream, token, established: false });
         Ok(())
@@ -247,6 +262,12 @@ impl BlockingClient {
             _ => tracing::trace!(?note),
         }
     }
+}
+
+/// The address that `host:port` stands for.
+pub fn resolve(text: &str) -> io::Result<SocketAddr> {
+    let mut addresses = text.to_socket_addrs()?;
+    addresses.next().ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the name has no address"))
 }
 
 /// Asks one node how it is, over a connection of its own.

@@ -163,6 +163,7 @@ fn cluster(draw: &mut Draw) -> Cluster {
     };
     cluster.window = if draw.one_in(4) { 1 } else { draw.log(1, 64) };
     cluster.clients = draw.log(1, 6) as u8;
+    cluster.told = if draw.one_in(4) { 1 } else { cluster.told };
     if draw.one_in(3) {
         cluster.session_ttl = Span(draw.log_time(Span::millis(200).0, Span::secs(5).0));
     }

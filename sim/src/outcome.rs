@@ -160,6 +160,8 @@ counters! {
     Retries: Client = "retries",
     /// Refusals that named another leader, or none.
     Redirects: Client = "redirects",
+    /// Addresses of members that clients were not told of and learned.
+    AddressesLearned: Client = "addresses_learned",
     /// Operations that ended not done.
     NotDone: Client = "not_done",
     /// Operations that ended with an unknown outcome.

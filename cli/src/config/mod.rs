@@ -45,11 +45,12 @@ use document::{Document, Section, Setting, one_of};
 use ios_core::{
     configuration::{Configuration, ConfigurationDraft, ConfigurationError},
     ids::NodeId,
+    message,
     options::{self, Options, Seal},
     service::{Application, application::UnknownApplication, kv::Kv},
 };
 use runtime::disk::Persistence;
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, net::SocketAddr, path::Path};
 use toml::de::DeValue;
 
 /// A checked configuration file.
@@ -107,10 +108,11 @@ impl ClusterFile {
             peer: format!("127.0.0.1:{PEER_PORT}"),
             client: format!("127.0.0.1:{CLIENT_PORT}"),
         };
+        let members = vec![member];
         Self {
-            members: vec![member],
             configuration: Configuration::new(ConfigurationDraft::default()).expect("the default is valid"),
-            options: Options::default(),
+            options: Options { client_addresses: client_addresses(&members), ..Options::default() },
+            members,
             application: default_application(),
             persistence: Persistence::default(),
             clients_max: CLIENTS_MAX,
@@ -128,7 +130,7 @@ impl ClusterFile {
         read_cluster(cluster, &mut draft, &mut application, &mut lines)?;
         let members = read_members(&document, root.sections("member")?)?;
         draft.members = members.iter().map(|member| member.id).collect();
-        let mut options = Options::default();
+        let mut options = Options { client_addresses: client_addresses(&members), ..Options::default() };
         let mut persistence = Persistence::default();
         let clients_max = read_node(root.section("node")?, &mut options, &mut lines)?;
         read_timing(root.section("timing")?, &mut options, &mut lines)?;
@@ -270,8 +272,17 @@ fn read_unsafe(
     section.finish()
 }
 
+/// What each member tells clients about where all of them are. An address that means "all of this machine" is good for
+/// listening only, so it is kept from them.
+fn client_addresses(members: &[Member]) -> BTreeMap<NodeId, String> {
+    let everywhere = |text: &str| text.parse().is_ok_and(|address: SocketAddr| address.ip().is_unspecified());
+    let told = members.iter().filter(|member| !everywhere(&member.client));
+    told.map(|member| (member.id, member.client.clone())).collect()
+}
+
 fn is_address(text: &str) -> bool {
-    text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+    let parts = text.rsplit_once(':').filter(|_| message::is_address(text));
+    parts.is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
 }
 
 impl Setting for Persistence {

@@ -15,6 +15,12 @@ peer = "127.0.0.1:8090"
 client = "127.0.0.1:8080"
 "#;
 
+/// What a file with these members and no settings stands for: they tell clients about each other.
+fn default_options() -> Options {
+    let addresses = [(NodeId(0), "127.0.0.1:8080".to_owned()), (NodeId(2), "127.0.0.3:8080".to_owned())];
+    Options { client_addresses: addresses.into(), ..Options::default() }
+}
+
 fn check(text: &str, error: Expect) {
     error.assert_eq(&ClusterFile::parse("ios.toml", text).unwrap_err().to_string());
 }
@@ -26,7 +32,7 @@ fn check_with_members(text: &str, error: Expect) {
 #[test]
 fn without_settings_the_defaults_hold() {
     let file = ClusterFile::parse("ios.toml", MEMBERS).unwrap();
-    assert_eq!(file.options, Options::default());
+    assert_eq!(file.options, default_options());
     assert_eq!((file.application.name(), file.persistence), ("kv-store", Persistence::Dsync));
     let draft = ConfigurationDraft { members: vec![NodeId(0), NodeId(2)], ..Default::default() };
     assert_eq!(*file.configuration.draft(), draft);
@@ -78,6 +84,7 @@ fn every_key_reaches_its_value() {
             seal_idle: Span::millis(20),
             persistence: options::Persistence::Durable,
         },
+        client_addresses: default_options().client_addresses,
     };
     let draft = ConfigurationDraft {
         members: vec![NodeId(0), NodeId(2)],
@@ -92,10 +99,16 @@ fn every_key_reaches_its_value() {
 }
 
 #[test]
+fn clients_are_not_sent_to_where_a_member_merely_listens() {
+    let members = MEMBERS.replace("127.0.0.1:8080", "0.0.0.0:8080").replace("127.0.0.3:8080", "[::]:8080");
+    assert_eq!(ClusterFile::parse("ios.toml", &members).unwrap().options, Options::default());
+}
+
+#[test]
 fn writes_go_unsynced_only_when_asked_for_under_unsafe() {
     let file = ClusterFile::parse("ios.toml", &format!("[unsafe]\npersistence = \"none\"{MEMBERS}")).unwrap();
     assert_eq!(file.persistence, Persistence::None);
-    assert_eq!(file.options, Options::default(), "unsynced, but journalled");
+    assert_eq!(file.options, default_options(), "unsynced, but journalled");
     let file = ClusterFile::parse("ios.toml", &format!("[unsafe]\nforget = true{MEMBERS}")).unwrap();
     assert_eq!(file.options.journal.persistence, options::Persistence::None);
     check_with_members(

@@ -3,16 +3,17 @@
 
 use super::{
     Client, ClientNote, ClientOutput, EndpointId, IgnoredAnswer, Outcome, Turn, WhyNotDone, WhyUnknown,
-    links::State,
+    links::{Learned, State},
     operations::{Errand, Kind, Phase, Tag},
     session::Session,
 };
 use crate::{
     ids::{NodeId, SessionId},
-    message::{ClientRequest, ClientResponse, Refusal, RequestKey},
+    message::{ClientRequest, ClientResponse, Refusal, RequestKey, is_address},
+    replica::quorum::MEMBERS_MAX,
     time::{Span, Time},
 };
-use alloc::vec::Vec;
+use alloc::{collections::BTreeMap, string::String, vec::Vec};
 
 /// Where an answer came from: the endpoint, and the life of the connection.
 type Road = (EndpointId, Tag);
@@ -28,6 +29,7 @@ impl Client {
                 self.links.came_up(endpoint, life);
                 self.links.ask(endpoint, turn.now);
                 turn.out.push(ClientOutput::Send { endpoint, request: ClientRequest::Hello { tag: life.0 } });
+                turn.out.push(ClientOutput::Send { endpoint, request: ClientRequest::Members { tag: life.0 } });
             }
             State::Down => {
                 turn.ignore(IgnoredAnswer::NotConnected);
@@ -74,7 +76,27 @@ impl Client {
             },
             ClientResponse::Done { tag } => self.errand_done(turn, (endpoint, life), Tag(tag)),
             ClientResponse::Refused { request, refusal } => self.refused(turn, endpoint, life, request, refusal),
-            ClientResponse::Welcome { .. } | ClientResponse::Status { .. } => turn.ignore(IgnoredAnswer::Unasked),
+            ClientResponse::Members { tag, members } if Tag(tag) == life && self.links.take_curiosity(endpoint) => {
+                self.learn(turn, members);
+            }
+            ClientResponse::Welcome { .. } | ClientResponse::Status { .. } | ClientResponse::Members { .. } => {
+                turn.ignore(IgnoredAnswer::Unasked);
+            }
+        }
+    }
+
+    /// Takes over what a node says about where the members are reached, within bounds: it may say anything.
+    fn learn(&mut self, turn: &mut Turn, members: BTreeMap<NodeId, String>) {
+        for (place, (node, address)) in members.into_iter().enumerate() {
+            if place >= MEMBERS_MAX || !is_address(&address) {
+                turn.ignore(IgnoredAnswer::BadAddress);
+                continue;
+            }
+            match self.links.learn(node, &address) {
+                Learned::New(endpoint) => turn.out.push(ClientOutput::Learned { endpoint, address }),
+                Learned::Known => {}
+                Learned::TooMany => turn.ignore(IgnoredAnswer::BadAddress),
+            }
         }
     }
 
@@ -218,7 +240,7 @@ impl Client {
 
     /// The connection is gone, and every open try on it is lost.
     pub(super) fn lose_link(&mut self, turn: &mut Turn, endpoint: EndpointId) {
-        self.links.set_state(endpoint, State::Down);
+        self.links.lose(endpoint);
         let open: Vec<Tag> = self.operations.open_on(endpoint).collect();
         for tag in open {
             self.lose_try(turn, tag);

@@ -7,10 +7,12 @@ use crate::{
     service::Access,
     time::{Span, Time},
 };
+use alloc::string::String;
 use bytes::Bytes;
 use core::fmt;
 
-/// One of the addresses a client was given, by its place in the list. Which member answers there it finds out.
+/// One of the addresses a client was given, by its place in the list, or one it has learned: those follow. Which member
+/// answers there it finds out.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct EndpointId(pub usize);
 
@@ -89,6 +91,15 @@ pub enum ClientOutput {
         endpoint: EndpointId,
         /// What.
         request: ClientRequest,
+    },
+    /// From now on connections to this endpoint go to this address. The first time that an endpoint is named it is the
+    /// next after those known so far; later a member may have moved. The address comes from a node: it is printable
+    /// and short ([`crate::message::is_address`]), and may still lead anywhere or nowhere.
+    Learned {
+        /// Which.
+        endpoint: EndpointId,
+        /// Where it is reached.
+        address: String,
     },
     /// An operation has ended.
     Complete {
@@ -233,6 +244,8 @@ pub enum IgnoredAnswer {
     Unasked,
     /// The refusal of a try that was given up before, so it settles nothing.
     EarlierTry,
+    /// An address of a member that cannot be one, or is one too many.
+    BadAddress,
 }
 
 /// How a client behaves. [`ClientOptions::check`] says whether the values make sense together.

@@ -3,12 +3,16 @@
 use super::{EndpointId, operations::Tag};
 use crate::{
     ids::NodeId,
+    replica::quorum::MEMBERS_MAX,
     time::{Span, Time},
 };
-use alloc::{vec, vec::Vec};
+use alloc::{string::String, vec::Vec};
 
 /// How many times `try_timeout` an unanswered try may take at most.
 const PATIENCE_MAX: u64 = 8;
+
+/// Most endpoints learned: no cluster has more members.
+const LEARNED_MAX: usize = MEMBERS_MAX;
 
 /// Redirects followed in a row, without anything done, before the next endpoint in the ring is asked instead.
 const HOPS_MAX: u32 = 2;
@@ -17,9 +21,18 @@ const HOPS_MAX: u32 = 2;
 ///
 /// Whoever leads is found in the end, whatever the others believe: a redirect does not move the place in the ring, and
 /// after [`HOPS_MAX`] of them the ring goes on. So between two visits to one place in it all other places are visited.
+///
+/// To the endpoints *given* come those *learned*: nodes say where each member is reached. It is hearsay, and may be an
+/// address that only members can reach, so it takes nothing away from the given ones:
+/// - there is one learned endpoint for a member at most, and [`LEARNED_MAX`] in all; news of a member replaces its
+///   address;
+/// - a redirect does not lead to where the last connection was not made; the ring comes by there in any case;
+/// - the ring leaves out a learned endpoint while a given one is known to be the same member's, and answers.
 #[derive(Clone, Debug)]
 pub(super) struct Links {
+    /// Those given, then those learned.
     links: Vec<Link>,
+    given: usize,
     current: EndpointId,
     /// Where the walk around the ring has come to; redirects lead away from it.
     ring: EndpointId,
@@ -36,11 +49,18 @@ pub(super) struct Links {
 #[derive(Clone, Debug)]
 struct Link {
     state: State,
-    /// Learned by `Hello`, and kept: an address seldom changes its member, and a wrong guess costs one redirect.
+    address: String,
+    /// Whose it is by hearsay, if it was learned.
+    learned: Option<NodeId>,
+    /// Learned by `Hello` or hearsay, and kept: an address seldom changes its member, and a wrong guess costs one
+    /// redirect.
     node: Option<NodeId>,
+    /// The last connection could not be made.
+    unmade: bool,
+    /// The members' addresses were asked for and not told yet.
+    curious: bool,
     /// The first request of those sent since something last arrived. Whether anybody still waits for its answer does
-    /// not
-    /// matter: operations may all end at deadlines too short for a try, and still the silence shows that nobody is
+    /// not matter: operations may all end at deadlines too short for a try, and still the silence shows that nobody is
     /// there.
     asked: Option<Time>,
     /// How long a try there, or the making of a connection, may take. A node may be farther away than `try_timeout`
@@ -56,7 +76,23 @@ pub(super) enum State {
     Up { life: Tag },
 }
 
+/// What came of hearsay about a member's address.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Learned {
+    /// This endpoint is new, or has a new address.
+    New(EndpointId),
+    /// There is an endpoint with that address.
+    Known,
+    /// There are enough.
+    TooMany,
+}
+
 impl Link {
+    fn new(address: String, learned: Option<NodeId>, patience: Span) -> Self {
+        let (state, node) = (State::Down, learned);
+        Self { state, address, learned, node, unmade: false, curious: false, asked: None, patience }
+    }
+
     /// When its silence has lasted too long.
     fn silent_at(&self) -> Option<Time> {
         let asked = self.asked.filter(|_| matches!(self.state, State::Up { .. }));
@@ -65,10 +101,10 @@ impl Link {
 }
 
 impl Links {
-    pub fn new(endpoints: usize, current: EndpointId, try_timeout: Span, now: Time) -> Self {
-        let down = Link { state: State::Down, node: None, asked: None, patience: try_timeout };
+    pub fn new(addresses: Vec<String>, current: EndpointId, try_timeout: Span, now: Time) -> Self {
         Self {
-            links: vec![down; endpoints],
+            given: addresses.len(),
+            links: addresses.into_iter().map(|address| Link::new(address, None, try_timeout)).collect(),
             current,
             ring: current,
             hops: 0,
@@ -132,7 +168,39 @@ impl Links {
 
     pub fn came_up(&mut self, endpoint: EndpointId, life: Tag) {
         let link = &mut self.links[endpoint.0];
-        (link.state, link.asked) = (State::Up { life }, None);
+        (link.state, link.asked, link.unmade, link.curious) = (State::Up { life }, None, false, true);
+    }
+
+    /// The connection broke, or was not made.
+    pub fn lose(&mut self, endpoint: EndpointId) {
+        let link = &mut self.links[endpoint.0];
+        link.unmade = matches!(link.state, State::Connecting { .. });
+        link.state = State::Down;
+    }
+
+    /// Whether the members' addresses were asked for there. They are told once.
+    pub fn take_curiosity(&mut self, endpoint: EndpointId) -> bool {
+        core::mem::take(&mut self.links[endpoint.0].curious)
+    }
+
+    /// A node says that this member is reached there. Who really answers at an endpoint knows better.
+    pub fn learn(&mut self, node: NodeId, address: &str) -> Learned {
+        if let Some(link) = self.links.iter_mut().find(|link| link.address == address) {
+            link.node.get_or_insert(node);
+            return Learned::Known;
+        }
+        let link = Link::new(address.into(), Some(node), self.try_timeout);
+        if let Some(place) = self.links.iter().position(|link| link.learned == Some(node)) {
+            let old = &mut self.links[place];
+            // What is connected stays so until it breaks.
+            *old = Link { state: old.state, asked: old.asked, curious: old.curious, ..link };
+            return Learned::New(EndpointId(place));
+        }
+        if self.links.len() - self.given >= LEARNED_MAX {
+            return Learned::TooMany;
+        }
+        self.links.push(link);
+        Learned::New(EndpointId(self.links.len() - 1))
     }
 
     pub fn identify(&mut self, endpoint: EndpointId, node: NodeId) {
@@ -172,7 +240,8 @@ impl Links {
     /// Goes to where `leader` answers, if that is known and elsewhere, and if redirects have not led about for too
     /// long.
     pub fn redirect(&mut self, leader: NodeId) -> bool {
-        let found = self.links.iter().position(|link| link.node == Some(leader)).map(EndpointId);
+        let leads = |link: &Link| link.node == Some(leader) && !link.unmade;
+        let found = self.links.iter().position(leads).map(EndpointId);
         match found.filter(|found| *found != self.current && self.hops < HOPS_MAX) {
             Some(endpoint) => {
                 self.current = endpoint;
@@ -187,10 +256,18 @@ impl Links {
     pub fn advance(&mut self) {
         let count = self.links.len();
         let mut ring = (1..=count).map(|step| (self.ring.0 + step) % count);
-        let next = ring.find(|place| *place != self.current.0 || count == 1);
-        self.ring = EndpointId(next.expect("a ring of more than one has another place"));
+        let next = ring.find(|place| *place != self.current.0 && !self.is_spare(*place));
+        // The only place is visited again and again.
+        self.ring = next.map_or(self.current, EndpointId);
         self.current = self.ring;
         self.hops = 0;
+    }
+
+    /// Whether an endpoint was learned of a member that a given one leads to.
+    fn is_spare(&self, place: usize) -> bool {
+        let link = &self.links[place];
+        let given = &self.links[..self.given];
+        place >= self.given && given.iter().any(|given| given.node == link.node && !given.unmade)
     }
 
     /// Endpoints other than the current one that are not down.
@@ -207,10 +284,58 @@ impl Links {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::{format, vec};
+
+    fn links(given: usize) -> Links {
+        let addresses = (0..given).map(|place| format!("a{place}")).collect();
+        Links::new(addresses, EndpointId(0), Span::secs(1), Time::ZERO)
+    }
+
+    fn walk(links: &mut Links, steps: usize) -> Vec<usize> {
+        let mut step = || {
+            links.advance();
+            links.current().0
+        };
+        (0..steps).map(|_| step()).collect()
+    }
+
+    #[test]
+    fn the_ring_takes_in_what_was_learned_unless_a_given_endpoint_is_the_same_members() {
+        let mut links = links(2);
+        links.identify(EndpointId(1), NodeId(1));
+        for node in 0..3 {
+            links.learn(NodeId(node), &format!("b{node}"));
+        }
+        // e2 to e4 are what n0 to n2 are said to be; n1 answers at e1.
+        assert_eq!(walk(&mut links, 5), [1, 2, 4, 0, 1]);
+        // A given endpoint that cannot be connected to keeps nobody from trying the other.
+        links.set_state(EndpointId(1), State::Connecting { until: Time::ZERO });
+        links.lose(EndpointId(1));
+        assert_eq!(walk(&mut links, 5), [2, 3, 4, 0, 1]);
+    }
+
+    #[test]
+    fn hearsay_is_bounded_and_takes_nothing_from_what_was_given_or_seen() {
+        let mut links = links(1);
+        assert_eq!(links.learn(NodeId(4), "a0"), Learned::Known);
+        assert!(links.redirect(NodeId(4)) == (links.current() != EndpointId(0)), "it is where the client is");
+        links.identify(EndpointId(0), NodeId(0));
+        assert_eq!(links.learn(NodeId(5), "a0"), Learned::Known);
+        assert!(!links.redirect(NodeId(5)), "who answers there has said so itself");
+        for node in 0..60 {
+            let learned = links.learn(NodeId(node), &format!("b{node}"));
+            let expected = if node < 16 { Learned::New(EndpointId(1 + usize::from(node))) } else { Learned::TooMany };
+            assert_eq!(learned, expected);
+        }
+        assert_eq!(links.learn(NodeId(7), "c7"), Learned::New(EndpointId(8)), "n7 has moved");
+        assert_eq!(links.learn(NodeId(7), "c7"), Learned::Known);
+        assert!(links.redirect(NodeId(7)));
+        assert_eq!(links.current(), EndpointId(8));
+    }
 
     #[test]
     fn members_that_send_a_client_to_each_other_do_not_keep_it_from_the_rest() {
-        let mut links = Links::new(4, EndpointId(0), Span::secs(1), Time::ZERO);
+        let mut links = links(4);
         (0..4).for_each(|place| links.identify(EndpointId(place), NodeId(place as u8)));
         let mut asked = vec![];
         for _ in 0..3 {

@@ -2,7 +2,8 @@
 //!
 //! A [`Client`] is to a cluster what [`crate::Node`] is to a disk: a value that is told what happened and says what to
 //! do. It knows no sockets and no clock; the simulator and the real client run this very code. Many operations share
-//! it, and it keeps one *current* endpoint: a redirect or a silence there moves all of them.
+//! it, and it keeps one *current* endpoint: a redirect or a silence there moves all of them. One member's address is
+//! enough to begin with: whoever answers is asked where the others are, before anything else is sent.
 //!
 //! # Outcomes
 //! A *try* is one request on one connection. It is *open* until it is answered on that connection, *settled* by a
@@ -65,7 +66,7 @@ use crate::{
     service::Access,
     time::{Span, Time},
 };
-use alloc::vec::Vec;
+use alloc::{string::String, vec::Vec};
 use bytes::Bytes;
 use links::Links;
 use operations::{Errand, Kind, Operations, Phase, Tag};
@@ -122,18 +123,18 @@ impl Turn<'_> {
 }
 
 impl Client {
-    /// A client of the cluster behind `endpoints` addresses, which it calls by number. The seed spreads retries and the
-    /// choice of the first endpoint.
+    /// A client of the cluster with members at these addresses: any of them will do, and the others it learns. It calls
+    /// them by number and compares their text, no more. The seed spreads retries and the choice of the first endpoint.
     ///
     /// # Panics
-    /// If there are no endpoints, or [`ClientOptions::check`] fails.
-    pub fn new(endpoints: usize, options: ClientOptions, seed: u64, now: Time) -> Self {
-        assert!(endpoints > 0, "a client needs an endpoint to talk to");
+    /// If there are no addresses, or [`ClientOptions::check`] fails.
+    pub fn new(addresses: Vec<String>, options: ClientOptions, seed: u64, now: Time) -> Self {
+        assert!(!addresses.is_empty(), "a client needs an endpoint to talk to");
         options.check().expect("the caller checks the options");
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let first = EndpointId(below(&mut rng, endpoints as u64) as usize);
+        let first = EndpointId(below(&mut rng, addresses.len() as u64) as usize);
         Self {
-            links: Links::new(endpoints, first, options.try_timeout, now),
+            links: Links::new(addresses, first, options.try_timeout, now),
             operations: Operations::default(),
             session: None,
             errand: None,

@@ -100,6 +100,8 @@ fn the_bytes_of_client_requests_stay_what_they_are() {
           05808080808020056765742041
         Status b50102000700000000000000365b6b5d97317031
           06808080808020
+        Members b5010200070000000000000082501cfb57eefef0
+          07808080808020
     "#]];
     check(&requests(), &expected);
 }
@@ -135,6 +137,10 @@ fn the_bytes_of_client_responses_stay_what_they_are() {
           0501e807030907
         Status b50103002200000000000000c103cae8b4e7e459
           060500040105066c6561646572ac0202010203000102020002040408640102030401
+        Members b501030023000000000000007bcb40c4ffde86dc
+          070502000e3132372e302e302e313a383038303f0e6e36332e6578616d706c653a3830
+        Members b50103000300000000000000d23b7987c8bd41a0
+          070500
     "#]];
     check(&responses(), &expected);
 }

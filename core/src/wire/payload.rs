@@ -157,6 +157,7 @@ impl<P> ClientRequest<P> {
             ClientRequest::Close { tag, session } => ClientRequest::Close { tag, session },
             ClientRequest::Read { tag, ref payload } => ClientRequest::Read { tag, payload: hold(payload)? },
             ClientRequest::Status { tag } => ClientRequest::Status { tag },
+            ClientRequest::Members { tag } => ClientRequest::Members { tag },
         })
     }
 }
@@ -178,6 +179,7 @@ impl<P> ClientResponse<P> {
                 ClientResponse::Refused { request, refusal: refusal.clone() }
             }
             ClientResponse::Status { tag, ref status } => ClientResponse::Status { tag, status: status.clone() },
+            ClientResponse::Members { tag, ref members } => ClientResponse::Members { tag, members: members.clone() },
         })
     }
 }

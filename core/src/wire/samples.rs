@@ -108,6 +108,7 @@ pub(super) fn requests() -> Vec<ClientRequest> {
         ClientRequest::Close { tag, session: SESSION },
         ClientRequest::Read { tag, payload: Bytes::from_static(b"get A") },
         ClientRequest::Status { tag },
+        ClientRequest::Members { tag },
     ]
 }
 
@@ -158,5 +159,8 @@ pub(super) fn responses() -> Vec<ClientResponse> {
         hollow: true,
     };
     all.push(ClientResponse::Status { tag, status: Box::new(status) });
+    let members = [(NodeId(0), "127.0.0.1:8080".into()), (NodeId(63), "n63.example:80".into())];
+    all.push(ClientResponse::Members { tag, members: members.into() });
+    all.push(ClientResponse::Members { tag, members: [].into() });
     all
 }

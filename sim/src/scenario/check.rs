@@ -88,6 +88,9 @@ fn cluster(cluster: &Cluster) -> Result<(), String> {
         format!("nodes={} is not within 1 to {NODES_MAX}", cluster.nodes)
     })?;
     require(cluster.clients <= CLIENTS_MAX, || format!("clients={} is above {CLIENTS_MAX}", cluster.clients))?;
+    require((1..=NODES_MAX).contains(&cluster.told), || {
+        format!("told={} is not within 1 to {NODES_MAX}", cluster.told)
+    })?;
     cluster.configuration()?;
     cluster.options.check().map_err(|error| error.to_string())?;
     require(cluster.options.journal.segment_bytes <= 16 << 20, || {

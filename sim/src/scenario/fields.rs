@@ -138,6 +138,7 @@ record! { Cluster {
     "quorum" => quorum;
     "window" => window;
     "clients" => clients;
+    "told" => told;
     "session_ttl" => session_ttl;
     "client_retry" => client_retry;
     "client_deadline" => client_deadline;

@@ -111,6 +111,9 @@ pub struct Cluster {
     pub options: Options,
     /// How many clients, 0 to [`CLIENTS_MAX`].
     pub clients: u8,
+    /// How many members each client is told of, at most; the others it learns from those. If not all, they are of the
+    /// core, or a client could be told of nobody who lives.
+    pub told: u8,
     /// How long a client waits for an answer before it tries again, elsewhere.
     pub client_retry: Span,
     /// How long a client tries before it gives an operation up (not done, or unknown).
@@ -140,6 +143,7 @@ impl Default for Cluster {
                 ..Options::default()
             },
             clients: 2,
+            told: NODES_MAX,
             client_retry: Span::millis(300),
             client_deadline: Span::secs(5),
         }

@@ -18,13 +18,13 @@ use crate::{
     choice::Stream,
     oracle::Oracle,
     outcome::Counter,
-    scenario::{MessageKind, Operation, event::Subject},
+    scenario::{Cluster, MessageKind, Operation, event::Subject},
 };
 use ios_core::{
     client::{
         Client, ClientInput, ClientNote, ClientOptions, ClientOutput, EndpointId, OperationId, Outcome, WhyNotDone,
     },
-    ids::{ConnectionId, NodeId},
+    ids::{ConnectionId, NodeId, NodeSet},
     message::{ClientRequest, Refusal},
     service::Access,
     time::Span,
@@ -38,14 +38,15 @@ impl World {
     /// Sets up all clients and puts their first operations on the agenda.
     pub(super) fn begin_customers(&mut self) {
         for name in 0..self.scenario.cluster.clients {
-            let client = self.new_client(name, 1);
+            let (client, members) = self.new_client(name, 1);
             self.customers.push(Customer {
                 name,
                 client,
                 life: 1,
                 paused: false,
                 held: Vec::new(),
-                calls: vec![Call::default(); usize::from(self.scenario.cluster.nodes)],
+                calls: vec![Call::default(); members.len()],
+                members,
                 timer: None,
                 begun: 0,
                 generated: 0,
@@ -59,10 +60,17 @@ impl World {
         }
     }
 
-    fn new_client(&self, name: u8, life: Life) -> Client {
+    /// A client's state machine, and the members it is told of: every client counts them from another one.
+    fn new_client(&self, name: u8, life: Life) -> (Client, Vec<NodeId>) {
         let options = ClientOptions { try_timeout: self.scenario.cluster.client_retry, ..ClientOptions::default() };
         let seed = self.choose.u64(Stream::Endpoint, &[u64::from(name), u64::from(life)]);
-        Client::new(usize::from(self.scenario.cluster.nodes), options, seed, self.now())
+        let Cluster { nodes, told, .. } = self.scenario.cluster;
+        let ring = (0..nodes).map(|place| NodeId((place + name) % nodes));
+        let core = self.atlas.core();
+        let known = |node: &NodeId| told >= nodes || core == NodeSet::EMPTY || core.contains(*node);
+        let members: Vec<NodeId> = ring.filter(known).take(usize::from(told)).collect();
+        let addresses = members.iter().map(NodeId::to_string).collect();
+        (Client::new(addresses, options, seed, self.now()), members)
     }
 
     /// Puts a client's next generated operation on the agenda, if there is one left.
@@ -83,7 +91,7 @@ impl World {
     pub(super) fn happen_to_client(&mut self, item: Item) {
         match item {
             Item::Request { connection, .. } | Item::HungUp { connection } => self.arrive(connection, item),
-            Item::Knock { client, endpoint, attempt } => self.knock(client, endpoint, attempt),
+            Item::Knock { client, endpoint, attempt, node } => self.knock(client, endpoint, attempt, node),
             Item::Response { connection, .. } => {
                 let (client, node) = self.ends(connection);
                 self.network.arrived(node, client);
@@ -115,8 +123,7 @@ impl World {
     }
 
     /// A client calls: a running member takes the call, a machine without one refuses it, anything else is silence.
-    fn knock(&mut self, client: (u8, Life), endpoint: usize, attempt: u32) {
-        let node = self.node_at(client.0, endpoint);
+    fn knock(&mut self, client: (u8, Life), endpoint: usize, attempt: u32, node: NodeId) {
         let end = self.scenario.cluster.nodes + client.0;
         let process = &self.processes[usize::from(node.0)];
         let silent = !process.runs() && process.powerless;
@@ -136,11 +143,6 @@ impl World {
     pub(super) fn ends(&self, connection: ConnectionId) -> (u8, u8) {
         let known = &self.connections[connection.0 as usize];
         (self.scenario.cluster.nodes + known.client.0, known.node.0.0)
-    }
-
-    /// Which member answers at a client's endpoint: every client counts them from another one.
-    fn node_at(&self, client: u8, endpoint: usize) -> NodeId {
-        NodeId(((endpoint + usize::from(client)) % usize::from(self.scenario.cluster.nodes)) as u8)
     }
 
     /// The member's end of a connection is dead; the client learns it after `delay`.
@@ -238,10 +240,10 @@ impl World {
                 call.attempt += 1;
                 (call.calling, call.connection) = (true, None);
                 let (attempt, client) = (call.attempt, (name, customer.life));
-                let node = self.node_at(name, endpoint.0);
+                let node = customer.members[endpoint.0];
                 let delay = self.network.notice(self.scenario.cluster.nodes + name, node.0, u64::from(attempt));
                 let at = self.now() + delay;
-                self.agenda.put(at, Class::Ready, Item::Knock { client, endpoint: endpoint.0, attempt });
+                self.agenda.put(at, Class::Ready, Item::Knock { client, endpoint: endpoint.0, attempt, node });
             }
             ClientOutput::Disconnect { endpoint } => {
                 let call = &mut customer.calls[endpoint.0];
@@ -254,6 +256,16 @@ impl World {
                 if let Some(connection) = customer.calls[endpoint.0].connection {
                     self.send_request(connection, request);
                 }
+            }
+            ClientOutput::Learned { endpoint, address } => {
+                let named = self.processes.iter().map(|process| process.id).find(|id| id.to_string() == address);
+                let node = named.expect("members say nothing untrue about members");
+                assert_eq!(endpoint.0, customer.members.len(), "nobody moves, so no address is learned twice");
+                customer.members.push(node);
+                // A call of an earlier life of the client may still be on its way under this number.
+                let calls = customer.calls.len().max(endpoint.0 + 1);
+                customer.calls.resize(calls, Call::default());
+                self.outcome.counters.count(Counter::AddressesLearned);
             }
             ClientOutput::Complete { operation, outcome } => self.complete(name, operation, outcome),
             ClientOutput::Note(note) => self.count_client_note(&note),
@@ -368,9 +380,9 @@ impl World {
     /// A client's process dies and a new one takes its place.
     pub(super) fn crash_client(&mut self, name: u8) {
         let life = self.customers[usize::from(name)].life + 1;
-        let client = self.new_client(name, life);
+        let (client, members) = self.new_client(name, life);
         let customer = &mut self.customers[usize::from(name)];
-        (customer.life, customer.client, customer.paused) = (life, client, false);
+        (customer.life, customer.client, customer.members, customer.paused) = (life, client, members, false);
         customer.held.retain(|item| matches!(item, Item::Begin { .. }));
         let begin = mem::take(&mut customer.held);
         let pending = mem::take(&mut customer.pending);
@@ -389,7 +401,7 @@ impl World {
 
     /// All connections of a client break, made or in the making. `told` says whether there is a process to tell.
     pub(super) fn disconnect_client(&mut self, name: u8, told: bool) {
-        for endpoint in 0..usize::from(self.scenario.cluster.nodes) {
+        for endpoint in 0..self.customers[usize::from(name)].calls.len() {
             let call = &mut self.customers[usize::from(name)].calls[endpoint];
             let open = call.calling || call.connection.is_some();
             call.calling = false;

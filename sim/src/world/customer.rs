@@ -32,6 +32,8 @@ pub struct Customer {
     pub paused: bool,
     /// What waits for it to go on.
     pub held: Vec<Item>,
+    /// Per endpoint, which member is there.
+    pub members: Vec<NodeId>,
     /// Per endpoint, how far a connection to it is.
     pub calls: Vec<Call>,
     /// Its deadline on the agenda, never later than the client's own.

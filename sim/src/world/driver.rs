@@ -480,7 +480,8 @@ pub(super) fn request_letter(request: &ClientRequest) -> Letter {
         | ClientRequest::KeepAlive { tag, .. }
         | ClientRequest::Close { tag, .. }
         | ClientRequest::Read { tag, .. }
-        | ClientRequest::Status { tag } => *tag << 1 | 1 << 63,
+        | ClientRequest::Status { tag }
+        | ClientRequest::Members { tag } => *tag << 1 | 1 << 63,
     };
     Letter { subject: Subject { kind: MessageKind::Request, view: None, index: None }, number }
 }

@@ -46,6 +46,8 @@ pub enum Item {
         endpoint: usize,
         /// Which of its attempts.
         attempt: u32,
+        /// The member it takes to be there.
+        node: NodeId,
     },
     /// The answer to that: a connection, or none.
     Admitted {

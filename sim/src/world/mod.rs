@@ -176,7 +176,9 @@ impl World {
     /// Formats the disks and puts everything on the agenda that is known beforehand.
     fn begin(&mut self) {
         let configuration = self.scenario.cluster.configuration().expect("the scenario has been checked");
-        let options = self.scenario.cluster.options.clone();
+        let mut options = self.scenario.cluster.options.clone();
+        // The simulator's addresses are the members' names.
+        options.client_addresses = configuration.members().iter().map(|node| (*node, node.to_string())).collect();
         self.ghost = Some(Ghost::new(&configuration, &options, fastest(&self.scenario)));
         let rots = self.scenario.plan.iter().any(|line| matches!(line.action, Action::Rot { .. }));
         self.atlas.reset(&configuration, self.scenario.core().into_iter().collect(), rots);

@@ -37,6 +37,8 @@ struct World {
     rng: ChaCha8Rng,
     now: Time,
     client: Client,
+    /// Which node is at each endpoint.
+    places: Vec<usize>,
     leader: usize,
     connecting: Vec<usize>,
     connections: BTreeMap<usize, Connection>,
@@ -54,7 +56,9 @@ struct World {
 }
 
 impl World {
+    /// Every other client is told of one member only; the first it asks tells it of the others, or of some.
     fn new(seed: u64) -> Self {
+        let told = if seed.is_multiple_of(2) { NODES } else { 1 };
         let options = ClientOptions {
             try_timeout: Span::millis(20),
             backoff_min: Span::millis(1),
@@ -66,7 +70,8 @@ impl World {
         World {
             rng: ChaCha8Rng::seed_from_u64(seed),
             now: Time::ZERO,
-            client: Client::new(NODES, options, seed, Time::ZERO),
+            client: Client::new(addresses(told), options, seed, Time::ZERO),
+            places: (0..told).collect(),
             leader: 0,
             connecting: Vec::new(),
             connections: BTreeMap::new(),
@@ -87,7 +92,7 @@ impl World {
             self.now = self.now + Span::millis(1);
             self.submit();
             self.connect();
-            for endpoint in 0..NODES {
+            for endpoint in 0..self.places.len() {
                 self.carry(endpoint);
             }
             self.execute();
@@ -121,6 +126,10 @@ impl World {
                 ClientOutput::Send { endpoint, request } => {
                     let connection = self.connections.get_mut(&endpoint.0).expect("only what is up is sent on");
                     connection.requests.push_back(request);
+                }
+                ClientOutput::Learned { endpoint, address } => {
+                    assert_eq!(endpoint.0, self.places.len(), "nobody moves");
+                    self.places.push(address[1..].parse().unwrap());
                 }
                 ClientOutput::Complete { operation, outcome } => {
                     let before = self.outcomes.insert(operation, (self.now, outcome));
@@ -202,14 +211,22 @@ impl World {
 
     fn serve(&mut self, endpoint: usize, life: u64, request: ClientRequest) {
         if let ClientRequest::Hello { tag } = request {
-            self.answer(endpoint, life, ClientResponse::Welcome { tag, node: NodeId(endpoint as u8), leader: None });
+            let node = NodeId(self.places[endpoint] as u8);
+            self.answer(endpoint, life, ClientResponse::Welcome { tag, node, leader: None });
+            return;
+        }
+        if let ClientRequest::Members { tag } = request {
+            let told = if self.chance(3) { 1 } else { NODES };
+            let members = addresses(told).into_iter().enumerate();
+            let members = members.map(|(node, address)| (NodeId(node as u8), address)).collect();
+            self.answer(endpoint, life, ClientResponse::Members { tag, members });
             return;
         }
         let named = if self.chance(3) { below(&mut self.rng, NODES as u64) as usize } else { self.leader };
         let leader = (!self.chance(4)).then_some(NodeId(named as u8));
         let refusal = if self.chance(40) {
             Some(Refusal::NotReady)
-        } else if endpoint != self.leader {
+        } else if self.places[endpoint] != self.leader {
             Some(Refusal::NotLeader { leader })
         } else if self.chance(20) {
             Some(Refusal::Overloaded)
@@ -244,7 +261,8 @@ impl World {
     fn execute(&mut self) {
         let now = self.now;
         for pending in self.stray.extract_if(.., |pending| pending.at <= now).collect::<Vec<_>>() {
-            if pending.endpoint == self.leader && !matches!(pending.request, ClientRequest::Hello { .. }) {
+            let greets = matches!(pending.request, ClientRequest::Hello { .. } | ClientRequest::Members { .. });
+            if self.places[pending.endpoint] == self.leader && !greets {
                 self.log.push(pending);
             }
         }
@@ -291,9 +309,10 @@ impl World {
             ClientRequest::Read { tag, payload } => {
                 ClientResponse::Read { tag: *tag, revision: Revision(self.revision), payload: payload.clone() }
             }
-            ClientRequest::Hello { .. } | ClientRequest::Close { .. } | ClientRequest::Status { .. } => {
-                unreachable!("answered at once, or never asked here")
-            }
+            ClientRequest::Hello { .. }
+            | ClientRequest::Close { .. }
+            | ClientRequest::Status { .. }
+            | ClientRequest::Members { .. } => unreachable!("answered at once, or never asked here"),
         }
     }
 }
@@ -306,7 +325,8 @@ fn key(request: &ClientRequest) -> RequestKey {
         | ClientRequest::KeepAlive { tag, .. }
         | ClientRequest::Close { tag, .. }
         | ClientRequest::Read { tag, .. }
-        | ClientRequest::Status { tag } => RequestKey::Tag(*tag),
+        | ClientRequest::Status { tag }
+        | ClientRequest::Members { tag } => RequestKey::Tag(*tag),
     }
 }
 

@@ -5,7 +5,7 @@ mod outcomes;
 mod roads;
 mod sessions;
 
-use super::*;
+use super::{links::State, *};
 use crate::{
     ids::{Index, NodeId, Revision, Sequence, SessionId},
     message::{ClientRequest, ClientResponse, RequestKey},
@@ -30,6 +30,11 @@ fn options() -> ClientOptions {
     ClientOptions { in_flight_max: 2, operations_max: 8, payload_max: 100, ..ClientOptions::default() }
 }
 
+/// Of endpoint e0 and so on.
+fn addresses(count: usize) -> Vec<String> {
+    (0..count).map(|place| format!("a{place}")).collect()
+}
+
 impl Rig {
     fn new(endpoints: usize) -> Self {
         Self::with(endpoints, options())
@@ -38,11 +43,11 @@ impl Rig {
     /// A rig whose first endpoint is e0.
     fn with(endpoints: usize, options: ClientOptions) -> Self {
         let starts_at_0 = |seed: &u64| {
-            let client = Client::new(endpoints, options.clone(), *seed, Time::ZERO);
+            let client = Client::new(addresses(endpoints), options.clone(), *seed, Time::ZERO);
             client.links.current() == EndpointId(0)
         };
         let seed = (0..100).find(starts_at_0).expect("one seed of a hundred begins anywhere");
-        let client = Client::new(endpoints, options, seed, Time::ZERO);
+        let client = Client::new(addresses(endpoints), options, seed, Time::ZERO);
         Rig { client, now: Time::ZERO, script: String::new(), sent: Vec::new() }
     }
 
@@ -111,6 +116,16 @@ impl Rig {
         self.receive(endpoint, &format!("welcome to n{node}"), response)
     }
 
+    /// What is told there about where members are reached.
+    fn members(&mut self, endpoint: usize, members: &[(u8, &str)]) -> &mut Self {
+        let tag = self.last(endpoint, |request| match request {
+            ClientRequest::Members { tag } => Some(*tag),
+            _ => None,
+        });
+        let members = members.iter().map(|(node, address)| (NodeId(*node), address.to_string())).collect();
+        self.receive(endpoint, "where the members are", ClientResponse::Members { tag, members })
+    }
+
     fn registered(&mut self, endpoint: usize, session: u64) -> &mut Self {
         let tag = self.last(endpoint, |request| match request {
             ClientRequest::Register { tag } => Some(*tag),
@@ -170,6 +185,15 @@ impl Rig {
         self.step(&format!("{span} pass"), ClientInput::Wake)
     }
 
+    /// Waits until the client calls an endpoint, which takes the call.
+    fn reach(&mut self, endpoint: usize) -> &mut Self {
+        while !matches!(self.client.links.state(EndpointId(endpoint)), State::Connecting { .. }) {
+            assert!(self.script.len() < 10_000, "e{endpoint} is never called: {}", self.script);
+            self.wake();
+        }
+        self.up(endpoint)
+    }
+
     fn close(&mut self) -> &mut Self {
         let deadline = self.now + Span::secs(5);
         self.step("close", ClientInput::Close { deadline })
@@ -207,7 +231,9 @@ fn text(output: &ClientOutput) -> String {
             ClientRequest::KeepAlive { tag, session } => format!("{endpoint} <- keep alive {session} ({tag})"),
             ClientRequest::Close { tag, session } => format!("{endpoint} <- close {session} ({tag})"),
             ClientRequest::Status { tag } => format!("{endpoint} <- status ({tag})"),
+            ClientRequest::Members { tag } => format!("{endpoint} <- members ({tag})"),
         },
+        ClientOutput::Learned { endpoint, address } => format!("{endpoint} is at {address}"),
         ClientOutput::Complete { operation, outcome } => match outcome {
             Outcome::Done { revision, reply } => format!("{operation} done at {revision}: {}", quoted(reply)),
             Outcome::NotDone { why } => format!("{operation} not done: {why}"),

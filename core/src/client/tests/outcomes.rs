@@ -49,6 +49,7 @@ fn h15_a_refusal_after_a_timeout_leaves_the_outcome_unknown() {
           connect e1
         > e1 is up
           e1 <- hello (4)
+          e1 <- members (4)
         > wake
           (Retried { operation: OperationId(0), attempt: 2 })
           e1 <- write 1/0 #1 acked 0: p0
@@ -82,6 +83,7 @@ fn h15_a_late_refusal_of_an_earlier_try_settles_nothing_while_another_is_open() 
           connect e1
         > e1 is up
           e1 <- hello (5)
+          e1 <- members (5)
         > wake
           (Retried { operation: OperationId(0), attempt: 2 })
           e1 <- write 1/0 #1 acked 0: p0
@@ -111,6 +113,7 @@ fn h15_a_refusal_on_another_life_of_the_connection_settles_nothing() {
           connect e0
         > e0 is up
           e0 <- hello (4)
+          e0 <- members (4)
         > e0 says refused: no leader is known
           (Ignored(EarlierTry))
         > wake
@@ -139,6 +142,7 @@ fn h15_invalid_after_a_lost_try_is_unknown_and_without_one_not_done() {
           connect e0
         > e0 is up
           e0 <- hello (5)
+          e0 <- members (5)
         > wake
           (Retried { operation: OperationId(1), attempt: 2 })
           e0 <- write 1/0 #2 acked 1: p1
@@ -179,6 +183,7 @@ fn the_result_counts_whenever_and_wherever_it_comes_and_once() {
           connect e1
         > e1 is up
           e1 <- hello (4)
+          e1 <- members (4)
         > e1 says written 1/0 #1
           o0 done at 1: OK
         > e1 says written 1/0 #1

@@ -16,6 +16,7 @@ fn a_redirect_to_a_named_leader_moves_everything_there_at_once() {
           connect e1
         > e1 is up
           e1 <- hello (7)
+          e1 <- members (7)
           (Retried { operation: OperationId(2), attempt: 2 })
           e1 <- read (4): p2
         > submit o4 Read
@@ -46,6 +47,7 @@ fn finds_the_leader(answers: &[Option<Refusal>], leader: usize) -> usize {
                     (Some(_), hello) if hello.starts_with("hello") => {
                         rig.welcome(endpoint, endpoint as u8);
                     }
+                    (Some(_), members) if members.starts_with("members") => {}
                     _ if endpoint == leader => {
                         rig.value(endpoint, 1);
                     }
@@ -87,6 +89,136 @@ fn two_nodes_that_name_each_other_are_not_asked_in_a_frenzy() {
     assert_eq!(rig.script.matches("<- write").count(), 1, "{}", rig.script);
     rig.wake();
     assert_eq!(rig.script.matches("<- write").count(), 2, "{}", rig.script);
+}
+
+#[test]
+fn one_member_is_enough_to_find_the_leader_and_whoever_leads_after_it() {
+    let mut rig = Rig::new(1);
+    let all = [(0, "a0"), (1, "far1"), (2, "far2")];
+    rig.write(1).up(0).welcome(0, 0).members(0, &all);
+    let tag = rig.last(0, |request| if let ClientRequest::Register { tag } = request { Some(*tag) } else { None });
+    rig.refuse(0, RequestKey::Tag(tag), leader_is(2)).up(2).welcome(2, 2).members(2, &all).registered(2, 1);
+    rig.written(2, 1, 1).read(2).down(2).wake();
+    rig.check(expect![[r#"
+        > submit o1 Write
+          connect e0
+        > e0 is up
+          e0 <- hello (3)
+          e0 <- members (3)
+          e0 <- register (2)
+        > e0 says welcome to n0
+          (Identified { endpoint: EndpointId(0), node: n0 })
+        > e0 says where the members are
+          e1 is at far1
+          e2 is at far2
+        > e0 says refused: not the leader; n2 leads
+          (Moved { to: EndpointId(2), redirected: true })
+          connect e2
+          disconnect e0
+        > e2 is up
+          e2 <- hello (4)
+          e2 <- members (4)
+          e2 <- register (2)
+        > e2 says welcome to n2
+          (Identified { endpoint: EndpointId(2), node: n2 })
+        > e2 says where the members are
+        > e2 says registered 1/0
+          (Registered { session: 1/0 })
+          e2 <- write 1/0 #1 acked 0: p1
+        > e2 says written 1/0 #1
+          o1 done at 1: OK
+        > submit o2 Read
+          e2 <- read (5): p2
+        > e2 is down
+          (Moved { to: EndpointId(1), redirected: false })
+        > wake
+          connect e1
+    "#]]);
+}
+
+#[test]
+fn what_is_said_about_members_is_bounded_and_believed_once_a_connection() {
+    let mut rig = Rig::new(1);
+    rig.read(1).up(0).welcome(0, 0);
+    rig.script.clear();
+    let long = "x".repeat(262);
+    rig.members(0, &[(1, "far1"), (2, ""), (3, "with space"), (4, &long), (5, "\u{1b}[2J"), (6, "a0")]);
+    rig.members(0, &[(1, "elsewhere")]);
+    // The walk goes on to where n1 is said to be, and back; by then n1 has moved.
+    rig.down(0).wake().down(1).reach(0).welcome(0, 0).members(0, &[(1, "moved1")]).down(0);
+    rig.check(expect![[r#"
+        > e0 says where the members are
+          e1 is at far1
+          (Ignored(BadAddress))
+          (Ignored(BadAddress))
+          (Ignored(BadAddress))
+          (Ignored(BadAddress))
+        > e0 says where the members are
+          (Ignored(Unasked))
+        > e0 is down
+          (Moved { to: EndpointId(1), redirected: false })
+        > wake
+          connect e1
+        > e1 is down
+          (Moved { to: EndpointId(0), redirected: false })
+        > wake
+        > wake
+          connect e0
+        > e0 is up
+          e0 <- hello (3)
+          e0 <- members (3)
+          (Retried { operation: OperationId(1), attempt: 2 })
+          e0 <- read (1): p1
+        > e0 says welcome to n0
+          (Identified { endpoint: EndpointId(0), node: n0 })
+        > e0 says where the members are
+          e1 is at moved1
+        > e0 is down
+          (Moved { to: EndpointId(1), redirected: false })
+    "#]]);
+    rig.reach(1);
+    rig.script.clear();
+    let many: Vec<(u8, String)> = (0..40).map(|node| (node, format!("b{node}"))).collect();
+    rig.members(1, &many.iter().map(|(node, address)| (*node, address.as_str())).collect::<Vec<_>>());
+    let counts = [" is at ", "BadAddress"].map(|what| rig.script.matches(what).count());
+    assert_eq!(counts, [16, 24], "{}", rig.script);
+}
+
+#[test]
+fn a_learned_address_that_nobody_answers_at_keeps_no_one_from_the_given_ones() {
+    let mut rig = Rig::new(2);
+    rig.submit(1, Access::Read, Span::secs(3600)).up(0).welcome(0, 0).members(0, &[(0, "x0"), (1, "x1")]);
+    // n1 leads and is not where the members say, but at e1.
+    rig.refuse_read(0, 1, leader_is(1));
+    assert_eq!(rig.client.links.current(), EndpointId(3));
+    rig.down(3).reach(1).welcome(1, 1).members(1, &[(0, "x0"), (1, "x1")]).value(1, 1);
+    rig.script.clear();
+    // From now on it is known there, and the ring leaves the other address out.
+    rig.read(2).refuse_read(1, 2, NOBODY_LEADS).reach(0).welcome(0, 0).wake();
+    rig.refuse_read(0, 2, NOBODY_LEADS).reach(1);
+    rig.check(expect![[r#"
+        > submit o2 Read
+          e1 <- read (4): p2
+        > e1 says refused: no leader is known
+          (Moved { to: EndpointId(0), redirected: false })
+          connect e0
+          disconnect e1
+        > e0 is up
+          e0 <- hello (5)
+          e0 <- members (5)
+        > e0 says welcome to n0
+          (Identified { endpoint: EndpointId(0), node: n0 })
+        > wake
+          (Retried { operation: OperationId(2), attempt: 2 })
+          e0 <- read (4): p2
+        > e0 says refused: no leader is known
+          (Moved { to: EndpointId(1), redirected: false })
+          connect e1
+          disconnect e0
+        > e1 is up
+          e1 <- hello (6)
+          e1 <- members (6)
+    "#]]);
 }
 
 #[test]

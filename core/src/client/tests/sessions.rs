@@ -13,6 +13,7 @@ fn the_first_write_opens_a_session_and_a_read_needs_none() {
           connect e0
         > e0 is up
           e0 <- hello (2)
+          e0 <- members (2)
           e0 <- read (1): p1
         > e0 says welcome to n0
           (Identified { endpoint: EndpointId(0), node: n0 })
@@ -80,6 +81,7 @@ fn a_registration_is_tried_again_under_a_new_tag_and_only_its_answer_counts() {
           connect e0
         > e0 is up
           e0 <- hello (3)
+          e0 <- members (3)
           e0 <- register (2)
         > wake
           (TimedOut { endpoint: EndpointId(0) })
@@ -89,6 +91,7 @@ fn a_registration_is_tried_again_under_a_new_tag_and_only_its_answer_counts() {
           connect e1
         > e1 is up
           e1 <- hello (5)
+          e1 <- members (5)
           e1 <- register (4)
         > e1 says registered 1/0
           (Ignored(Unasked))
@@ -113,6 +116,7 @@ fn a_registration_under_way_is_awaited_for_the_writes_to_come() {
           connect e0
         > e0 is up
           e0 <- hello (3)
+          e0 <- members (3)
           e0 <- register (2)
         > wake
           o1 not done: no node answered in time
@@ -204,6 +208,7 @@ fn a_session_that_nobody_keeps_alive_is_not_trusted_with_another_write() {
           connect e0
         > e0 is up
           e0 <- hello (6)
+          e0 <- members (6)
           e0 <- register (5)
     "#]]);
 }
@@ -219,6 +224,7 @@ fn a_doubtful_session_takes_no_new_writes_while_an_old_one_is_open_in_it() {
           connect e0
         > e0 is up
           e0 <- hello (3)
+          e0 <- members (3)
           e0 <- register (2)
         > e0 says registered 1/0
           (Registered { session: 1/0 })
