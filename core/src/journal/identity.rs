@@ -55,13 +55,28 @@ pub fn identity_of(image: &[u8]) -> Option<Identity> {
 
 /// What a write to the identity file makes durable: the newest state that two of its slots agree on.
 pub(super) fn agreed(writes: &[(u64, Bytes)]) -> Option<Stored> {
-    let slots = writes.iter().flat_map(|(_, bytes)| bytes.chunks(BLOCK)).map(|slot| block::decode(MAGIC, slot));
-    newest_pair(&slots.filter_map(good).collect::<Vec<_>>())
+    let slots = decoded(writes.iter().flat_map(|(_, bytes)| bytes.chunks(BLOCK)));
+    newest_pair(&slots.into_iter().filter_map(good).collect::<Vec<_>>())
+}
+
+/// Decodes slots. Most of them are copies of the one before, and need only be compared.
+fn decoded<'a>(slots: impl Iterator<Item = &'a [u8]>) -> Vec<Block<Stored>> {
+    let mut decoded: Vec<Block<Stored>> = Vec::with_capacity(SLOTS);
+    let mut before: &[u8] = &[];
+    for slot in slots {
+        let block = match decoded.last() {
+            Some(block) if slot == before => block.clone(),
+            _ => block::decode(MAGIC, slot),
+        };
+        decoded.push(block);
+        before = slot;
+    }
+    decoded
 }
 
 /// Reads an identity file.
 pub(super) fn choose(image: &[u8]) -> Result<IdentityFile, JournalError> {
-    let blocks: Vec<Block<Stored>> = image.chunks(BLOCK).take(SLOTS).map(|slot| block::decode(MAGIC, slot)).collect();
+    let blocks = decoded(image.chunks(BLOCK).take(SLOTS));
     let newer = blocks.iter().find_map(|block| if let Block::Newer(version) = block { Some(*version) } else { None });
     if let Some(version) = newer {
         return Err(JournalError::Newer { file: FileId::Identity, version });

@@ -268,7 +268,7 @@ impl Slot {
     pub(super) fn decode(bytes: &[u8]) -> Slot {
         match Header::decode(SLOT_MAGIC, bytes) {
             Some(header) => Slot::Good(header),
-            None if bytes.iter().all(|byte| *byte == 0) => Slot::Blank,
+            None if *bytes == [0; SLOT] => Slot::Blank,
             None => Slot::Unreadable,
         }
     }
