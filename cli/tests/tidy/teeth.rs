@@ -78,7 +78,7 @@ fn every_rule_fires() {
         (rules::arrows, "ARCHITECTURE.md", "ios-core -> sim\n", "draws `ios-core -> sim`, which is not so"),
         (rules::mentioned_files, "README.md", "see `core/src/gone.rs`\n", "names core/src/gone.rs"),
         (rules::scenarios, "scenarios/a.ios", "# It fails.\nexpect violation agreement\n", "`expect ok`"),
-        (rules::gate, ".ci/run", "cargo test -p cli\n", ".ci/run: does not say"),
+        (rules::gate, ".ci/run", "cargo test -p cli\n", ".ci/run: does not run"),
     ];
     for (rule, path, text, said) in cases {
         let problems = check(rule, path, text);
