@@ -21,6 +21,9 @@ use clap::Parser;
 use exit::{Exit, Failure};
 use std::process::ExitCode;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let outcome = run(arguments);
