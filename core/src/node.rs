@@ -12,12 +12,18 @@
 use crate::{
     batch::Command,
     configuration::Configuration,
-    ids::{ConnectionId, Index, NodeId},
+    ids::{ConnectionId, Index, NodeId, View},
     interface::{CloseReason, Ignored, Input, Note, Output, ReadDisk, Timer},
     journal::{Journal, JournalError, Recovered},
     message::{ClientRequest, ClientResponse, Refusal, RequestKey, Status},
     options::{BadOption, Options},
-    replica::{Replica, assignment::Waiter, reads::Read, turn::Turn},
+    replica::{
+        ROUND_MAX, Replica,
+        assignment::Waiter,
+        log::{Apart, check_reach},
+        reads::Read,
+        turn::Turn,
+    },
     service::{Access, Answer, Machine, Service},
     time::Time,
 };
@@ -48,6 +54,10 @@ pub enum OpenError {
     Journal(JournalError),
     /// The data directory holds two committed batches at one index.
     Diverged(Index),
+    /// The data directory holds records that no node wrote one after the other.
+    Apart(Apart),
+    /// The data directory names a promise of a view that no cluster comes to.
+    Promise(View),
 }
 
 impl fmt::Display for OpenError {
@@ -60,6 +70,17 @@ impl fmt::Display for OpenError {
                 f,
                 "two different batches are recorded as committed at index {index}. Keep this data directory for \
                  analysis, and start the node under a new id on an empty one"
+            ),
+            OpenError::Apart(Apart(last, index)) => write!(
+                f,
+                "the log holds nothing between index {last} and a record about index {index}: no node wrote that, or \
+                 far too much of the log is gone. Keep this data directory for analysis, and start the node under a \
+                 new id on an empty one"
+            ),
+            OpenError::Promise(view) => write!(
+                f,
+                "a promise of view {view} is recorded, which no cluster comes to, so something else than a node wrote \
+                 here. Keep this data directory for analysis, and start the node under a new id on an empty one"
             ),
         }
     }
@@ -109,6 +130,12 @@ impl<S: Service> Node<S> {
             Journal::open(config.node, genesis, config.options.journal.clone(), disk).map_err(OpenError::Journal)?;
         if let Some(index) = recovered.divergence {
             return Err(OpenError::Diverged(index));
+        }
+        let held = recovered.entries.iter().map(|entry| entry.index);
+        check_reach(held, recovered.floor, recovered.loss).map_err(OpenError::Apart)?;
+        // A node goes one round above those it hears of, and on from there step by step: never to twice as many.
+        if recovered.identity.promised.round > 2 * ROUND_MAX {
+            return Err(OpenError::Promise(recovered.identity.promised));
         }
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let opened = Some(opened_note(&recovered));

@@ -10,6 +10,9 @@
 //! A leader's floor covers only what its own view knows committed: it is not told to anyone before the recovered range
 //! is through, and a leader that is given an entry above that range has been overtaken and stops leading first (H1). So
 //! has one that is given, within the range, another batch than it proposed there: only a later view can have chosen it.
+//! Its own work above the range is not sent back to it: it asks for what was chosen in earlier views, which is within
+//! the range, and, if it has lost records, for the one index after its floor. That question reaches a peer before the
+//! news that the index is committed, since links keep order; otherwise it would cost an election, and no more.
 
 use super::{Replica, Role, log::Log, turn::Turn};
 use crate::{

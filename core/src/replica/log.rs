@@ -17,6 +17,33 @@ use core::mem;
 /// How far beyond its last entry a replica stores anything. A replica that lags more than this catches up by fetching.
 pub const GAP_MAX: u64 = 1 << 16;
 
+/// How much farther apart two neighbouring entries can be found after records were lost that nothing names: as many as
+/// the largest segment has records. A directory that lost more than that is no use to its cluster.
+const LOST_MAX: u64 = 1 << 24;
+
+/// Indexes that no replica's journal holds side by side: the second does not follow the first within reach.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Apart(pub Index, pub Index);
+
+/// Whether a log may hold these indexes, ascending, with everything committed up to `floor`. What a disk says is not
+/// believed before: entries take memory for every index below theirs.
+///
+/// Each index a replica ever held was recorded, and none of them was beyond [`GAP_MAX`] from the ones recorded before.
+/// So the first record above an index held is within that distance of it, and the floor is an index held, unless
+/// records were lost in between.
+pub fn check_reach(held: impl Iterator<Item = Index>, floor: Index, loss: bool) -> Result<(), Apart> {
+    let most = if loss { GAP_MAX + LOST_MAX } else { GAP_MAX };
+    let mut last = Index::ZERO;
+    for index in held {
+        if index > last.plus(most) {
+            return Err(Apart(last, index));
+        }
+        last = index;
+    }
+    let floor_most = if loss { last.plus(most) } else { last };
+    if floor > floor_most { Err(Apart(last, floor)) } else { Ok(()) }
+}
+
 /// What is held at one index.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Entry {
@@ -87,9 +114,8 @@ impl Log {
         entry.accepted.as_ref().filter(|_| entry.committed).map(|(_, batch)| batch)
     }
 
-    /// Puts back what the journal recovered.
+    /// Puts back what the journal recovered, which [`check_reach`] has seen.
     pub fn restore(&mut self, index: Index, entry: Entry) {
-        assert!(self.within_reach(index) || index > self.last(), "recovered indexes start at 1");
         self.unknown += u64::from(entry.unknown.is_some());
         *self.slot(index) = entry;
         self.raise_floor();
@@ -194,5 +220,29 @@ impl Log {
         while self.entries.get(self.floor.0 as usize).is_some_and(|entry| entry.committed && entry.accepted.is_some()) {
             self.floor = self.floor.next();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_disk_holds_may_be_as_far_apart_as_what_a_replica_stores() {
+        let check = |held: &[u64], floor, loss| check_reach(held.iter().map(|index| Index(*index)), Index(floor), loss);
+        assert_eq!(check(&[], 0, false), Ok(()));
+        assert_eq!(check(&[1, 2, GAP_MAX + 2], 2, false), Ok(()));
+        assert_eq!(check(&[1, 2, GAP_MAX + 3], 2, false), Err(Apart(Index(2), Index(GAP_MAX + 3))));
+        assert_eq!(check(&[GAP_MAX + 1], 0, false), Err(Apart(Index(0), Index(GAP_MAX + 1))));
+        assert_eq!(check(&[1, 2], 3, false), Err(Apart(Index(2), Index(3))), "a floor above all that is held");
+        let far = GAP_MAX + LOST_MAX;
+        assert_eq!(check(&[far, 2 * far], 3 * far, true), Ok(()));
+        assert_eq!(check(&[far + 1], 0, true), Err(Apart(Index(0), Index(far + 1))));
+        assert_eq!(check(&[1], u64::MAX - 1, true), Err(Apart(Index(1), Index(u64::MAX - 1))));
+        // As far as a replica stores, and no farther: the two rules are one.
+        let mut log = Log::default();
+        assert!(log.within_reach(Index(GAP_MAX)) && !log.within_reach(Index(GAP_MAX + 1)));
+        log.restore(Index(7), Entry::default());
+        assert!(log.within_reach(Index(GAP_MAX + 7)) && !log.within_reach(Index(GAP_MAX + 8)));
     }
 }

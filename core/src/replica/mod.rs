@@ -62,7 +62,7 @@ use turn::{Effect, Turn, Withheld};
 use view_change::{Candidate, Canvass};
 
 /// No cluster gets this far in its life: a message that names a higher round is damaged or forged.
-const ROUND_MAX: u64 = 1 << 48;
+pub const ROUND_MAX: u64 = 1 << 48;
 
 /// One replica's protocol state. Everything durable in it has been handed to the journal.
 #[derive(Clone, Debug)]

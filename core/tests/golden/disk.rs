@@ -105,9 +105,9 @@ impl Disk {
         self.flip(file, offset)
     }
 
-    /// Flips a bit in each of the first `count` identity slots.
+    /// Flips a bit in each of the first `count` identity slots, within what it holds.
     pub fn rot_identity(&mut self, count: u64) -> Result<(), String> {
-        (0..count).try_for_each(|slot| self.flip(FileId::Identity, slot * IDENTITY_SLOT + 64))
+        (0..count).try_for_each(|slot| self.flip(FileId::Identity, slot * IDENTITY_SLOT + 20))
     }
 
     fn flip(&mut self, file: FileId, offset: u64) -> Result<(), String> {
