@@ -348,8 +348,8 @@ impl<S: Service> Node<S> {
     fn execute(&mut self, out: &mut Vec<Output>) {
         while self.applied < self.replica.log().floor() {
             let index = self.applied.next();
-            let batch = self.replica.log().committed(index).expect("everything up to the floor is here").clone();
-            self.machine.apply(index, &batch, out, &mut self.answers);
+            let batch = self.replica.log().committed(index).expect("everything up to the floor is here");
+            self.machine.apply(index, batch, out, &mut self.answers);
             self.applied = index;
             let (digest, log_time, state_hash) = (batch.digest(), self.machine.log_time(), self.machine.state_hash());
             out.push(Output::Note(Note::Applied { index, digest, log_time, state_hash }));

@@ -324,6 +324,13 @@ impl Journal {
         self.staged.push(item);
     }
 
+    /// As [`Journal::append`], for a record that is made only if it is kept.
+    pub fn append_with(&mut self, record: impl FnOnce() -> Record) {
+        if !self.forgets() {
+            self.append(record());
+        }
+    }
+
     /// The point after everything handed in so far.
     pub fn ticket(&self) -> Ticket {
         Ticket { records: self.urgent, identity: self.identity.newest_change() }

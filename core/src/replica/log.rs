@@ -108,6 +108,12 @@ impl Log {
         index > Index::ZERO && index.0 <= self.last().0.saturating_add(GAP_MAX)
     }
 
+    /// The batch accepted at `index`, where there is known to be one.
+    pub fn held(&self, index: Index) -> &Batch {
+        let (_, batch) = self.at(index).accepted.as_ref().expect("something was accepted there");
+        batch
+    }
+
     /// The committed batch at `index`, if it is known.
     pub fn committed(&self, index: Index) -> Option<&Batch> {
         let entry = self.at(index);
@@ -122,7 +128,7 @@ impl Log {
     }
 
     /// Records an acceptance. The caller has checked that `view` is not below the promise.
-    pub fn accept(&mut self, view: View, index: Index, batch: &Batch) -> Result<Acceptance, Diverged> {
+    pub fn accept(&mut self, view: View, index: Index, batch: Batch) -> Result<Acceptance, Diverged> {
         let entry = self.slot(index);
         let knew = entry.unknown.as_ref().filter(|unknown| unknown.committed);
         if knew.is_some_and(|unknown| unknown.digest != batch.digest()) {
@@ -137,7 +143,7 @@ impl Log {
                 return Ok(Acceptance { recorded: false, repaired, committed });
             }
             Some((accepted, _)) if entry.committed => *accepted = view.max(*accepted),
-            accepted => *accepted = Some((view, batch.clone())),
+            accepted => *accepted = Some((view, batch)),
         }
         entry.committed |= committed;
         entry.certain = true;

@@ -46,9 +46,9 @@ impl Replica {
     }
 
     /// Keeps a batch of the recovered range that needs no vote, because it is committed.
-    pub(super) fn keep_recovered(&mut self, now: Time, batch: Batch) {
+    pub(super) fn keep_recovered(&mut self, now: Time, batch: &Batch) {
         let Role::Leader(leader) = &mut self.role else { unreachable!("only a leader recovers") };
-        leader.window.push(batch, now, true);
+        leader.window.push(batch.digest(), now, true);
     }
 
     /// Gives `batch` the next index, sends it out and accepts it here.
@@ -57,8 +57,8 @@ impl Replica {
         let (me, others) = (self.me, self.others());
         let Role::Leader(leader) = &mut self.role else { unreachable!("only a leader proposes") };
         let (view, index) = (leader.view, leader.window.next());
-        leader.window.push(batch.clone(), turn.now, false);
         let digest = batch.digest();
+        leader.window.push(digest, turn.now, false);
         turn.note(Note::Assigned { view, index, digest, recovered });
         turn.send(others, PeerMessage::Accept { view, index, batch: batch.clone(), floor, coordinator: me });
         self.store(turn, view, index, batch, me);
@@ -93,7 +93,8 @@ impl Replica {
         let floor = self.advertised_floor();
         let (me, others, interval) = (self.me, self.others(), self.retry_interval());
         let longest = self.options.election_timeout.max(interval);
-        let Role::Leader(leader) = &mut self.role else { return };
+        let Self { role, log, .. } = self;
+        let Role::Leader(leader) = role else { return };
         let view = leader.view;
         for (index, slot) in leader.window.waiting().take(RESEND_MAX) {
             if turn.now.since(slot.sent) < interval.times(1 << slot.resent.min(BACKOFF_MAX)).min(longest) {
@@ -102,7 +103,8 @@ impl Replica {
             slot.sent = turn.now;
             slot.resent += 1;
             turn.note(Note::Retransmitted { index });
-            let batch = slot.batch.clone();
+            let batch = log.held(index).clone();
+            assert!(batch.digest() == slot.digest, "a leader's own proposal stays in its log while it leads");
             let accept = PeerMessage::Accept { view, index, batch, floor, coordinator: me };
             turn.send(others.difference(slot.accepted), accept);
         }
@@ -140,7 +142,7 @@ impl Replica {
     /// Accepts in memory, hands the record to the journal, and vouches for it when it is durable.
     fn store(&mut self, turn: &mut Turn, view: View, index: Index, batch: Batch, coordinator: NodeId) {
         let digest = batch.digest();
-        let acceptance = match self.log.accept(view, index, &batch) {
+        let acceptance = match self.log.accept(view, index, batch) {
             Ok(acceptance) => acceptance,
             // One's own proposal must not be at odds with one's own log.
             Err(diverged) if coordinator == self.me => return self.diverged(diverged),
@@ -149,7 +151,8 @@ impl Replica {
             Err(_) => return turn.ignore(Ignored::OldView),
         };
         if acceptance.recorded {
-            turn.journal.append(Record::Accepted { view, index, batch });
+            let log = &self.log;
+            turn.journal.append_with(|| Record::Accepted { view, index, batch: log.held(index).clone() });
             if acceptance.repaired {
                 turn.note(Note::Repaired { index });
             }

@@ -267,7 +267,7 @@ impl Replica {
                 Decision::Committed(batch) => {
                     // Followers that lack it fetch it once the floor is past it.
                     self.learn_batch(turn, index, &batch, Learned::Recovered);
-                    self.keep_recovered(turn.now, batch);
+                    self.keep_recovered(turn.now, &batch);
                 }
                 Decision::Propose(batch) => self.propose_recovered(turn, index, batch),
                 Decision::Wait => unreachable!("a plan has no open index"),

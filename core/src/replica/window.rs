@@ -1,7 +1,6 @@
 //! The leader's window: assignments that are not yet part of the committed prefix, and who accepted them.
 
 use crate::{
-    batch::Batch,
     ids::{Digest, Index, NodeId, NodeSet},
     time::Time,
 };
@@ -10,8 +9,8 @@ use alloc::collections::VecDeque;
 /// One assignment in flight.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Assignment {
-    /// The batch, the same whenever it is sent again.
-    pub batch: Batch,
+    /// The batch, by name: the same whenever it is sent again. Its leader has accepted it, so it is in the log.
+    pub digest: Digest,
     /// Distinct members whose acceptance is durable.
     pub accepted: NodeSet,
     /// Whether those contained a replication quorum.
@@ -41,14 +40,14 @@ impl Window {
     }
 
     /// Adds the next assignment.
-    pub fn push(&mut self, batch: Batch, now: Time, chosen: bool) {
-        self.slots.push_back(Assignment { batch, accepted: NodeSet::EMPTY, chosen, sent: now, resent: 0 });
+    pub fn push(&mut self, digest: Digest, now: Time, chosen: bool) {
+        self.slots.push_back(Assignment { digest, accepted: NodeSet::EMPTY, chosen, sent: now, resent: 0 });
     }
 
     /// Counts an acceptance; the set of members so far if it is news and the batch is not chosen yet.
     pub fn accepted(&mut self, index: Index, digest: Digest, by: NodeId) -> Option<NodeSet> {
         let slot = self.get_mut(index)?;
-        let news = slot.batch.digest() == digest && slot.accepted.insert(by);
+        let news = slot.digest == digest && slot.accepted.insert(by);
         (news && !slot.chosen).then_some(slot.accepted)
     }
 
@@ -72,7 +71,7 @@ impl Window {
     /// The name of the batch in flight at `index`.
     pub fn digest(&self, index: Index) -> Option<Digest> {
         let at = usize::try_from(index.0.checked_sub(self.base.0)?).ok()?;
-        self.slots.get(at).map(|slot| slot.batch.digest())
+        self.slots.get(at).map(|slot| slot.digest)
     }
 
     /// Assignments that are not chosen, with their indexes.
