@@ -46,16 +46,18 @@ impl PartialOrd for Key {
 impl Ord for Key {
     fn cmp(&self, other: &Self) -> Ordering {
         match (self, other) {
-            (Key::Short(one), Key::Short(other)) => words(one).cmp(&words(other)),
+            (Key::Short(one), Key::Short(other)) => {
+                let differ = (0..IN_PLACE / 8).find(|place| word(one, *place) != word(other, *place));
+                differ.map_or(Ordering::Equal, |place| word(one, place).cmp(&word(other, place)))
+            }
             _ => self.as_slice().cmp(other.as_slice()),
         }
     }
 }
 
-/// Numbers that compare as the bytes do.
-fn words(bytes: &[u8; IN_PLACE]) -> [u64; IN_PLACE / 8] {
-    let (words, _) = bytes.as_chunks();
-    [0, 1, 2].map(|place| u64::from_be_bytes(words[place]))
+/// Eight of the bytes as a number, which compares as they do.
+fn word(bytes: &[u8; IN_PLACE], place: usize) -> u64 {
+    u64::from_be_bytes(bytes.as_chunks().0[place])
 }
 
 impl fmt::Debug for Key {

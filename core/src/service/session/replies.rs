@@ -145,14 +145,17 @@ impl Replies {
     /// Remembers the reply to a request that is [`Lookup::New`]. Beyond `room` bytes only the fact that there was one.
     pub fn keep(&mut self, sequence: Sequence, revision: Revision, reply: &[u8], room: usize) {
         let slot = self.slot(sequence).expect("only requests within the window execute");
-        if slot >= self.slots.len() {
-            self.slots.resize(slot + 1, None);
-        }
         let kept = Kept::new(sequence, revision, reply, room);
         self.sum = self.sum.wrapping_add(kept.hash);
         self.shared_bytes += kept.payload.shared_bytes();
-        let before = self.slots[slot].replace(kept);
-        assert!(before.is_none(), "request {sequence} executed twice");
+        while self.slots.len() < slot {
+            self.slots.push_back(None);
+        }
+        match self.slots.get_mut(slot) {
+            None => self.slots.push_back(Some(kept)),
+            Some(Some(_)) => panic!("request {sequence} executed twice"),
+            Some(empty) => *empty = Some(kept),
+        }
     }
 
     /// Which slot belongs to `sequence`, if any does.
