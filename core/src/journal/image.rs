@@ -25,6 +25,14 @@ struct Piece {
     bad: Vec<(u64, u64)>,
 }
 
+/// The first place of `magic` at a multiple of eight. Most of what is searched was never written, hence zero.
+fn find_in(bytes: &[u8], magic: [u8; 4]) -> Option<usize> {
+    const BLANK: [u8; 256] = [0; 256];
+    let in_chunk = |chunk: &[u8]| chunk.chunks_exact(8).position(|eight| eight[..4] == magic);
+    let mut chunks = bytes.chunks(BLANK.len()).enumerate().filter(|(_, chunk)| **chunk != BLANK[..chunk.len()]);
+    chunks.find_map(|(place, chunk)| Some(place * BLANK.len() + in_chunk(chunk)? * 8))
+}
+
 impl<'a> Image<'a> {
     pub(super) fn new(disk: &'a mut dyn ReadDisk, file: FileId, length: u64) -> Self {
         Self { disk, file, length, pieces: Vec::with_capacity(KEPT) }
@@ -58,9 +66,8 @@ impl<'a> Image<'a> {
         while at < self.length {
             let piece = self.piece(at);
             let bytes = &piece.bytes[((at - piece.start) as usize).min(piece.bytes.len())..];
-            let found = bytes.chunks_exact(8).position(|eight| eight[..4] == magic);
-            match found {
-                Some(place) => return Some(at + place as u64 * 8),
+            match find_in(bytes, magic) {
+                Some(place) => return Some(at + place as u64),
                 None => at = piece.start + PIECE,
             }
         }

@@ -42,15 +42,27 @@ impl Clock {
         if local <= self.shown {
             return now;
         }
-        let ahead = u128::from(local.since(self.local).0) * u128::from(MILLION);
-        let span = ahead.div_ceil(u128::from(self.rate));
-        (self.since + Span(u64::try_from(span).unwrap_or(u64::MAX))).max(now)
+        let ahead = local.since(self.local).0;
+        let span = match ahead.checked_mul(MILLION) {
+            Some(product) => product.div_ceil(self.rate),
+            None => narrow((u128::from(ahead) * u128::from(MILLION)).div_ceil(u128::from(self.rate))),
+        };
+        (self.since + Span(span)).max(now)
     }
 
     fn at(&self, now: Time) -> Time {
-        let span = u128::from(now.since(self.since).0) * u128::from(self.rate) / u128::from(MILLION);
-        self.local + Span(u64::try_from(span).unwrap_or(u64::MAX))
+        let elapsed = now.since(self.since).0;
+        // Within the first hours 64 bits are enough, and several times as quick.
+        let span = match elapsed.checked_mul(self.rate) {
+            Some(product) => product / MILLION,
+            None => narrow(u128::from(elapsed) * u128::from(self.rate) / u128::from(MILLION)),
+        };
+        self.local + Span(span)
     }
+}
+
+fn narrow(span: u128) -> u64 {
+    u64::try_from(span).unwrap_or(u64::MAX)
 }
 
 fn rate(skew: i64) -> u64 {
