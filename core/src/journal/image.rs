@@ -4,7 +4,7 @@ use crate::interface::{FileId, ReadDisk};
 use alloc::{vec, vec::Vec};
 
 /// Bytes asked for at once.
-const PIECE: u64 = 1 << 20;
+const PIECE: u64 = 16 << 10;
 /// The smallest range that is tried before it is given up as unreadable.
 const SECTOR: u64 = 512;
 /// Pieces kept: the id table and the data area are read side by side, and a record may lie across two pieces.
