@@ -26,7 +26,7 @@ impl Client {
         match self.links.state(endpoint) {
             State::Connecting { .. } => {
                 let life = self.draw_tag();
-                self.links.came_up(endpoint, life);
+                self.links.came_up(endpoint, life, turn.now);
                 self.links.ask(endpoint, turn.now);
                 turn.out.push(ClientOutput::Send { endpoint, request: ClientRequest::Hello { tag: life.0 } });
                 turn.out.push(ClientOutput::Send { endpoint, request: ClientRequest::Members { tag: life.0 } });
@@ -228,6 +228,9 @@ impl Client {
     pub(super) fn leave(&mut self, turn: &mut Turn, endpoint: EndpointId, leader: Option<NodeId>) {
         if self.links.current() != endpoint {
             return;
+        }
+        if let Some(life) = leader.and_then(|leader| self.links.grow_curious(endpoint, leader, turn.now)) {
+            turn.out.push(ClientOutput::Send { endpoint, request: ClientRequest::Members { tag: life.0 } });
         }
         let redirected = leader.is_some_and(|leader| self.links.redirect(leader));
         if !redirected {

@@ -57,8 +57,8 @@ struct Link {
     node: Option<NodeId>,
     /// The last connection could not be made.
     unmade: bool,
-    /// The members' addresses were asked for and not told yet.
-    curious: bool,
+    /// When the members' addresses were asked for, until they are told.
+    curious: Option<Time>,
     /// The first request of those sent since something last arrived. Whether anybody still waits for its answer does
     /// not matter: operations may all end at deadlines too short for a try, and still the silence shows that nobody is
     /// there.
@@ -90,7 +90,7 @@ pub(super) enum Learned {
 impl Link {
     fn new(address: String, learned: Option<NodeId>, patience: Span) -> Self {
         let (state, node) = (State::Down, learned);
-        Self { state, address, learned, node, unmade: false, curious: false, asked: None, patience }
+        Self { state, address, learned, node, unmade: false, curious: None, asked: None, patience }
     }
 
     /// When its silence has lasted too long.
@@ -166,9 +166,10 @@ impl Links {
         self.connect_at = now;
     }
 
-    pub fn came_up(&mut self, endpoint: EndpointId, life: Tag) {
+    /// There is a connection, on which the members' addresses are asked for at once.
+    pub fn came_up(&mut self, endpoint: EndpointId, life: Tag, now: Time) {
         let link = &mut self.links[endpoint.0];
-        (link.state, link.asked, link.unmade, link.curious) = (State::Up { life }, None, false, true);
+        (link.state, link.asked, link.unmade, link.curious) = (State::Up { life }, None, false, Some(now));
     }
 
     /// The connection broke, or was not made.
@@ -178,9 +179,24 @@ impl Links {
         link.state = State::Down;
     }
 
-    /// Whether the members' addresses were asked for there. They are told once.
+    /// Whether the members' addresses were asked for there, and not told yet.
     pub fn take_curiosity(&mut self, endpoint: EndpointId) -> bool {
-        core::mem::take(&mut self.links[endpoint.0].curious)
+        self.links[endpoint.0].curious.take().is_some()
+    }
+
+    /// Whether the members' addresses are to be asked for again, because `endpoint` speaks of a leader that nobody has
+    /// said how to reach: it may be new, or the answer was lost. The connection's life, if so.
+    pub fn grow_curious(&mut self, endpoint: EndpointId, leader: NodeId, now: Time) -> Option<Tag> {
+        if self.links.iter().any(|link| link.node == Some(leader)) {
+            return None;
+        }
+        let link = &mut self.links[endpoint.0];
+        let State::Up { life } = link.state else { return None };
+        if link.curious.is_some_and(|asked| now.since(asked) < link.patience) {
+            return None;
+        }
+        link.curious = Some(now);
+        Some(life)
     }
 
     /// A node says that this member is reached there. Who really answers at an endpoint knows better.

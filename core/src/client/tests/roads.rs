@@ -221,6 +221,26 @@ fn a_learned_address_that_nobody_answers_at_keeps_no_one_from_the_given_ones() {
     "#]]);
 }
 
+/// Neither a lost answer nor a leader that is new keeps a client for ever with the one member it was told of.
+#[test]
+fn a_leader_whose_address_nobody_told_is_asked_about_again() {
+    let mut rig = Rig::new(1);
+    rig.submit(1, Access::Read, Span::secs(3600)).up(0).welcome(0, 0);
+    let asked = |rig: &Rig| rig.script.matches("e0 <- members").count();
+    assert_eq!(asked(&rig), 1, "with the connection");
+    rig.refuse_read(0, 1, leader_is(1)).refuse_read(0, 1, leader_is(1));
+    assert_eq!(asked(&rig), 1, "the answer may be under way");
+    let mut refusals = 0;
+    while asked(&rig) == 1 && refusals < 20 {
+        rig.wake().refuse_read(0, 1, leader_is(1));
+        refusals += 1;
+    }
+    assert_eq!(asked(&rig), 2, "no answer came");
+    rig.members(0, &[(0, "x0"), (1, "x1")]).wake().refuse_read(0, 1, leader_is(1));
+    assert_eq!(rig.client.links.current(), EndpointId(2));
+    assert_eq!(asked(&rig), 2, "it is known now");
+}
+
 #[test]
 fn a_node_that_names_itself_is_left() {
     let mut rig = Rig::new(2);
