@@ -21,8 +21,8 @@ use core::fmt;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
-/// One log entry's content, checked and immutable. A batch is in many places at once, the leader's window, the log, the
-/// journal, messages to every peer, so it is as small as a pointer.
+/// One log entry's content, checked and immutable. A batch is in many places at once, the log, the journal, messages to
+/// every peer, so it is as small as a pointer.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(try_from = "Bytes", into = "Bytes")]
 pub struct Batch(Arc<Content>);

@@ -105,7 +105,7 @@ pub enum CloseReason {
 /// A file of a data directory.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum FileId {
-    /// `identity`: the four identity slots.
+    /// `identity`: the six identity slots.
     Identity,
     /// `log/<number>.seg`.
     Segment(u64),

@@ -105,8 +105,8 @@ pub struct Waiter {
     pub request: RequestKey,
 }
 
-/// Requests on their way through this leader. A request is encoded into its batch the moment it arrives: that is the
-/// only copy ever made of it.
+/// Requests on their way through this leader. A request is encoded into its batch the moment it arrives, so that
+/// nothing of the frame it came in is held on to while it waits.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Assignments {
     /// What waits to be assigned, in batches. Only the last one still grows; if there is one alone, it may be empty.
