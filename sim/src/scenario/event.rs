@@ -163,6 +163,35 @@ impl EventKind {
         (EventKind::NotesRead, "notes-read"),
     ];
 
+    /// A number below 128 for each event, those of messages by the message's kind.
+    pub fn place(self) -> u32 {
+        match self {
+            EventKind::Sends(kind) => kind as u32,
+            EventKind::Receives(kind) => 40 + kind as u32,
+            EventKind::Outputs => 80,
+            EventKind::Writes => 81,
+            EventKind::Syncs => 82,
+            EventKind::Opens => 83,
+            EventKind::Founds => 84,
+            EventKind::Canvasses => 85,
+            EventKind::Stands => 86,
+            EventKind::Leads => 87,
+            EventKind::OpensWindow => 88,
+            EventKind::StepsDown => 89,
+            EventKind::Promises => 90,
+            EventKind::Assigns => 91,
+            EventKind::Accepts => 92,
+            EventKind::Chooses => 93,
+            EventKind::Commits => 94,
+            EventKind::Applies => 95,
+            EventKind::Fetches => 96,
+            EventKind::Repairs => 97,
+            EventKind::Retransmits => 98,
+            EventKind::Repeats => 99,
+            EventKind::NotesRead => 100,
+        }
+    }
+
     /// The event a note tells of, with its view and index; `None` for notes no plan can wait for.
     pub fn of_note(note: &Note) -> Option<(EventKind, Option<View>, Option<Index>)> {
         Some(match note {

@@ -189,9 +189,12 @@ impl World {
 
     /// Sets off the lines that wait for this event. Whether the node has survived them.
     fn set_off(&mut self, happening: &Happening, before: bool) -> bool {
-        if !self.plan.wants(happening.event) {
-            return true;
-        }
+        !self.plan.wants(happening.event) || self.set_off_lines(happening, before)
+    }
+
+    /// Rare, and called from everywhere: kept out of the way of what is not.
+    #[cold]
+    fn set_off_lines(&mut self, happening: &Happening, before: bool) -> bool {
         let process = &self.processes[usize::from(happening.node.0)];
         let life = process.life;
         for (line, trigger) in self.plan.set_off(happening, process.leading.is_some(), before) {

@@ -245,6 +245,7 @@ impl World {
     }
 
     /// Notes the first violation.
+    #[cold]
     fn object(&mut self, oracle: Oracle, text: String) {
         let time = self.now();
         self.outcome.violation.get_or_insert(Violation { oracle, time, text });
@@ -260,6 +261,7 @@ impl World {
     }
 
     /// Says something to whoever traces. The text is made only then.
+    #[cold]
     fn tell(&mut self, text: impl FnOnce() -> String) {
         let now = self.agenda.now();
         if let Some(tell) = &mut self.tell {
