@@ -127,6 +127,11 @@ pub enum Command {
     },
     /// Show how each member is, and what to do where something is wrong
     Status,
+    /// Explain a quorum system: sizes, failures survived, load; or why it is unsafe
+    #[command(before_help = "Examples:\n  ios quorum majority -n 3\n  ios quorum fixed:2 -n 5\n  \
+                             ios quorum weighted:3,1,1,1/q2=4/q1=3 -n 4\n  ios quorum grid:2x3 -n 6\n  \
+                             ios quorum explicit:q2=0+1,1+2/q1=1,0+2 -n 3")]
+    Quorum(Quorum),
     /// Measure
     #[command(subcommand)]
     Bench(Bench),
@@ -179,6 +184,18 @@ pub struct Repl {
     /// What the cluster replicates, which decides what can be said: kv-store or dummy
     #[arg(long, value_name = "NAME")]
     pub application: Option<String>,
+}
+
+/// Which quorum system.
+#[derive(Args, Clone, Debug)]
+pub struct Quorum {
+    /// As in the configuration file: majority, non-strict-majority, all-in, one-in, fixed:K, weighted:..., grid:...,
+    /// explicit:...
+    #[arg(value_name = "SPEC")]
+    pub spec: String,
+    /// How many members
+    #[arg(short, long, value_name = "N")]
+    pub nodes: u8,
 }
 
 /// What to measure.

@@ -9,6 +9,7 @@ mod repl;
 mod verbs;
 mod status;
 mod bench;
+mod quorum;
 mod cluster;
 mod config;
 mod exit;
@@ -48,6 +49,7 @@ fn run(Arguments { global, command }: Arguments) -> Result<Exit, Failure> {
         Command::Status => status::run(&global),
         Command::Bench(Bench::Disk(measure)) => bench::disk(&global, &measure),
         Command::Bench(Bench::Put(put)) => bench::put(&global, &put),
+        Command::Quorum(asked) => quorum::run(&global, &asked),
         Command::Version => {
             say::line(format_args!("ios {}", env!("CARGO_PKG_VERSION")))?;
             Ok(Exit::Ok)

@@ -74,6 +74,38 @@ fn unsafe_quorums_are_refused() {
 }
 
 #[test]
+fn a_quorum_system_is_explained_or_refused_with_a_disjoint_pair() {
+    let explain = |arguments: &[&str]| {
+        let mut command = Command::new(IOS);
+        clean(&mut command);
+        let output = command.arg("quorum").args(arguments).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let told = explain(&["grid:2x3", "-n", "6", "--output", "simple"]);
+    let phase = "replication quorums=3 smallest=2 largest=2 survives_at_worst=2 survives_at_best=4\n";
+    assert!(told.starts_with(phase) && told.ends_with("n5 load=33.3%\n"), "{told}");
+    let told = explain(&["strict majority", "-n", "5", "--output", "json"]);
+    assert!(told.contains("\"quorum\":\"majority\"") && told.contains("\"survives_at_worst\":2"), "{told}");
+    for (spec, nodes, words) in [
+        (
+            "weighted:3,1,1,1/q2=3/q1=3",
+            "4",
+            &["is unsafe", "replication quorum {n0} and the recovery quorum {n1 n2 n3}"][..],
+        ),
+        ("explicit:q2=0+1,2/q1=1+0", "3", &["is unsafe", "replication quorum {n2} and the recovery quorum {n0 n1}"]),
+        ("fixed:0", "3", &["is unsafe", "{} and all 3"]),
+        ("fixed:4", "3", &["is impossible"]),
+        ("grid:2x2", "5", &["is one of 4 members, but there are 5"]),
+        ("weighted:1,1", "2", &["such as weighted:3,1,1,1/q2=4/q1=3"]),
+        ("most", "3", &["unknown quorum system \"most\""]),
+        ("majority", "17", &["1 to 16 members, not 17"]),
+    ] {
+        refused(&["quorum", spec, "-n", nodes], 2, words);
+    }
+}
+
+#[test]
 fn a_data_directory_that_is_missing_blank_or_foreign_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let config = config(directory.path(), "");

@@ -114,7 +114,7 @@ impl Configuration {
             return Err(ConfigurationError::Application(draft.application.len()));
         }
         let members: NodeSet = draft.members.iter().copied().collect();
-        let system = QuorumSystem::new(draft.quorum, members).map_err(ConfigurationError::Quorum)?;
+        let system = QuorumSystem::new(&draft.quorum, members).map_err(ConfigurationError::Quorum)?;
         Ok(Self { draft, system })
     }
 

@@ -154,12 +154,15 @@ fn be_patient(scenario: &mut Scenario, slow: bool) {
 fn cluster(draw: &mut Draw) -> Cluster {
     let mut cluster = Cluster { nodes: *draw.pick(&[1, 2, 3, 3, 3, 3, 4, 4, 5, 5, 5, 6, 7]), ..Cluster::default() };
     let nodes = u64::from(cluster.nodes);
-    cluster.quorum = match draw.range(0, 9) {
+    cluster.quorum = match draw.range(0, 12) {
         0..=3 => QuorumSpec::Majority,
         4 => QuorumSpec::NonStrictMajority,
         5 => QuorumSpec::AllIn,
         6 => QuorumSpec::OneIn,
-        _ => QuorumSpec::Fixed(draw.range(1, nodes) as i64),
+        7..=9 => QuorumSpec::Fixed(draw.range(1, nodes) as i64),
+        10 => weighted(draw, nodes),
+        11 => grid(draw, cluster.nodes),
+        _ => explicit(draw, cluster.nodes),
     };
     cluster.window = if draw.one_in(4) { 1 } else { draw.log(1, 64) };
     cluster.clients = draw.log(1, 6) as u8;
@@ -186,6 +189,47 @@ fn cluster(draw: &mut Draw) -> Cluster {
     journal.seal = if draw.one_in(3) { Seal::Eager } else { Seal::Lazy };
     journal.seal_idle = Span(draw.log_time(Span::millis(1).0, Span::millis(20).0));
     cluster
+}
+
+/// Thresholds that together exceed the whole, by one or by more: with equal weights this is any legal pair of sizes.
+fn weighted(draw: &mut Draw, nodes: u64) -> QuorumSpec {
+    let equal = draw.coin();
+    let mut weights: Vec<u16> = (0..nodes).map(|_| if equal { 1 } else { draw.range(0, 4) as u16 }).collect();
+    // Somebody must have a say.
+    weights[0] = weights[0].max(1);
+    let total = weights.iter().copied().map(u64::from).sum();
+    let replication = draw.range(1, total);
+    let least = total + 1 - replication;
+    let recovery = if draw.coin() { least } else { draw.range(least, total) };
+    QuorumSpec::Weighted { weights, replication: replication as u32, recovery: recovery as u32 }
+}
+
+fn grid(draw: &mut Draw, nodes: u8) -> QuorumSpec {
+    let divisors: Vec<u8> = (1..=nodes).filter(|rows| nodes.is_multiple_of(*rows)).collect();
+    let rows = *draw.pick(&divisors);
+    QuorumSpec::Grid { rows, columns: nodes / rows, transposed: draw.coin() }
+}
+
+/// A few sets for one phase, and for the other what takes one member of each of them, so that all pairs meet.
+fn explicit(draw: &mut Draw, nodes: u8) -> QuorumSpec {
+    let sets = |draw: &mut Draw| {
+        let one = |draw: &mut Draw| {
+            let least = NodeId(draw.range(0, u64::from(nodes) - 1) as u8);
+            (0..nodes).map(NodeId).filter(|node| *node == least || draw.coin()).collect::<NodeSet>()
+        };
+        (0..draw.range(1, 4)).map(|_| one(draw)).collect::<Vec<_>>()
+    };
+    let one = sets(draw);
+    let across = |draw: &mut Draw| {
+        let meet = |set: &NodeSet| *draw.pick(&set.iter().collect::<Vec<_>>());
+        one.iter().map(meet).collect::<NodeSet>()
+    };
+    let other = (0..draw.range(1, 4)).map(|_| across(draw)).collect();
+    if draw.coin() {
+        QuorumSpec::Explicit { replication: one, recovery: other }
+    } else {
+        QuorumSpec::Explicit { replication: other, recovery: one }
+    }
 }
 
 /// Three times in four clients pace themselves so that their operations fill the run, else they hurry.
@@ -521,6 +565,10 @@ mod tests {
             "quorum=all-in",
             "quorum=one-in",
             "quorum=fixed:",
+            "quorum=weighted:",
+            "quorum=grid:",
+            "/transposed",
+            "quorum=explicit:",
             "window=1 ",
             "seal=eager",
             "max_batch=1 ",

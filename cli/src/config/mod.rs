@@ -2,7 +2,7 @@
 //!
 //! ```toml
 //! [cluster]                      # what all members must agree on; fixed when the cluster is founded
-//! quorum = "majority"            # majority, non-strict-majority, all-in, one-in, fixed:K
+//! quorum = "majority"            # or another system of the README, as text
 //! window = 64
 //! session_ttl = "60s"
 //! application = "kv-store"       # or "dummy"

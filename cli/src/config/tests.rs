@@ -174,7 +174,7 @@ fn unsafe_quorums_are_refused_with_a_reason() {
     check(
         &format!("[cluster]\nquorum = \"most\"\n{five}"),
         expect![[
-            r#"ios.toml:2: quorum in [cluster] must be a quorum system in quotes, such as "majority": unknown quorum system "most"; known are majority, non-strict-majority, all-in, one-in and fixed:K"#
+            r#"ios.toml:2: quorum in [cluster] must be a quorum system in quotes, such as "majority": unknown quorum system "most"; known are majority, non-strict-majority, all-in, one-in, fixed:K, weighted:..., grid:... and explicit:..."#
         ]],
     );
 }

@@ -92,7 +92,7 @@ impl Ghost {
         Self {
             options: options.clone(),
             rate_ppm: u64::from(rate_ppm),
-            log: Log::new(quorums, configuration.window()),
+            log: Log::new(quorums.clone(), configuration.window()),
             members: (0..=last).map(|id| Member::new(NodeId(id as u8))).collect(),
             led: BTreeMap::new(),
             effects: BTreeMap::new(),

@@ -40,7 +40,7 @@ impl Cluster {
     pub fn configuration(&self) -> Result<Configuration, String> {
         let draft = ConfigurationDraft {
             members: self.members(),
-            quorum: self.quorum,
+            quorum: self.quorum.clone(),
             window: self.window,
             session_ttl: self.session_ttl,
             ..ConfigurationDraft::default()

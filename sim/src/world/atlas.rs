@@ -368,7 +368,7 @@ mod tests {
             (Majority, &[1, 2], 1),
             (Fixed(1), &[], 0),
         ] {
-            let mut atlas = atlas(quorum, core);
+            let mut atlas = atlas(quorum.clone(), core);
             let done = (0..3).filter(|node| try_rot(&mut atlas, *node, Body, Bit) == "done").count();
             assert_eq!(done, allowed, "{quorum} with core {core:?}");
         }
