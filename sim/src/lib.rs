@@ -9,5 +9,6 @@ pub mod oracle;
 pub mod outcome;
 pub mod report;
 pub mod scenario;
+pub mod study;
 pub mod sweep;
 pub mod world;

@@ -3,6 +3,8 @@
 //! Exit codes: 0 as expected, 1 a violation (or a scenario that did not do what it says), 2 usage or unreadable input,
 //! 3 time used up before every seed was run.
 
+mod study_command;
+
 use clap::{Args, CommandFactory, Parser, Subcommand, error::ErrorKind};
 use indicatif::{ProgressBar, ProgressStyle};
 use sim::{
@@ -22,6 +24,7 @@ use std::{
     process::ExitCode,
     time::Duration,
 };
+use study_command::StudyArgs;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -98,6 +101,9 @@ enum Command {
         /// The scenario
         file: PathBuf,
     },
+    /// Measure, in virtual time, what quorum sizes and ways of replicating cost and gain; succeed if that is as it
+    /// should be
+    Study(Box<StudyArgs>),
     /// Name the oracles, the kinds of faults and the counters
     List,
 }
@@ -121,6 +127,7 @@ fn main() -> ExitCode {
             Ok(EXPECTED)
         }
         Some(Command::Explain { file }) => explain(&file),
+        Some(Command::Study(args)) => study(&args),
         Some(Command::List) => {
             print(&list());
             Ok(EXPECTED)
@@ -273,6 +280,12 @@ fn replay(files: &[PathBuf], seed: Option<u64>) -> Result<u8, String> {
         }
     }
     Ok(code)
+}
+
+fn study(args: &StudyArgs) -> Result<u8, String> {
+    let (text, as_expected) = study_command::study(args, &progress_bar)?;
+    print(&text);
+    Ok(if as_expected { EXPECTED } else { VIOLATED })
 }
 
 /// Where the line of an event is cut off: whole segments of zeros tell nothing.

@@ -41,6 +41,32 @@ fn unusable_input_is_refused_with_exit_2() {
 }
 
 #[test]
+fn a_study_prints_and_writes_its_figures() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let small = ["study", "--parts", "grid,followers", "--nodes", "3,5", "--modes", "simple", "--measure", "2s"];
+    let files = ["--csv", "study.csv", "--html", "study.html"];
+    let text = check(folder, &[&small[..], &files[..]].concat(), 0, "what was found");
+    for part in ["commits/s", "leader out", "holds  simple: Q2 = 1", "follower slow", "digest"] {
+        assert!(text.contains(part), "{part} is missing:\n{text}");
+    }
+    assert_eq!(text, check(folder, &[&small[..], &["--jobs", "1"]].concat(), 0, "digest"), "on any number of threads");
+    let csv = std::fs::read_to_string(folder.join("study.csv")).unwrap();
+    assert_eq!(csv.lines().count(), 1 + 5 + 9, "{csv}");
+    assert!(std::fs::read_to_string(folder.join("study.html")).unwrap().contains("<svg"));
+
+    let same = ["--nodes", "3", "--rate", "100", "--outstanding", "100", "--measure", "100ms"];
+    check(folder, &[&["study", "--parts", "grid"], &same[..]].concat(), 1, "FAILS");
+    check(folder, &["study", "--help"], 0, "--outstanding");
+    check(folder, &["study", "--nodes", "17"], 2, "17 is not in 1..=16");
+    check(folder, &["study", "--modes", "quick"], 2, "modes are simple");
+    check(folder, &["study", "--parts", "all"], 2, "parts are grid, outages, followers");
+    check(folder, &["study", "--measure", "1ms"], 2, "at least 100ms");
+    let one = ["study", "--parts", "grid", "--nodes", "1", "--measure", "100ms"];
+    check(folder, &[&one[..], &["--csv", "absent/study.csv"]].concat(), 2, "cannot write absent/study.csv");
+}
+
+#[test]
 fn one_run_prints_the_same_report_every_time() {
     let folder = tempfile::tempdir().unwrap();
     let first = check(folder.path(), &["--seed", "42", "--profile", "calm"], 0, "verdict ok");
