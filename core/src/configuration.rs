@@ -26,6 +26,10 @@ pub struct ConfigurationDraft {
     pub quorum: QuorumSpec,
     /// Index i may be assigned only when every index up to i - window is known committed.
     pub window: u64,
+    /// No index ever carries two different batches of clients: a new leader leaves a gap of a window of no-ops.
+    pub index_exclusivity: bool,
+    /// An `Accept` names no floor: that it is of index i says that everything up to i - window is committed.
+    pub implicit_commit: bool,
     /// A session that was silent for this long of log time expires.
     pub session_ttl: Span,
     /// The name of what is replicated: members that execute different things would come to disagree.
@@ -88,6 +92,8 @@ impl Default for ConfigurationDraft {
             members: Vec::from([NodeId(0)]),
             quorum: QuorumSpec::Majority,
             window: 64,
+            index_exclusivity: false,
+            implicit_commit: false,
             session_ttl: Span::secs(60),
             application: "kv-store".to_string(),
         }
@@ -136,6 +142,16 @@ impl Configuration {
     /// The window W.
     pub fn window(&self) -> u64 {
         self.draft.window
+    }
+
+    /// Whether no index may ever carry two different batches of clients.
+    pub fn index_exclusivity(&self) -> bool {
+        self.draft.index_exclusivity
+    }
+
+    /// Whether an `Accept` of index i commits what its sender's view holds up to i - window.
+    pub fn implicit_commit(&self) -> bool {
+        self.draft.implicit_commit
     }
 
     /// After how much silence, in log time, a session expires.

@@ -408,6 +408,20 @@ pub enum Note {
         /// Where.
         index: Index,
     },
+    /// A thrifty coordinator asks everyone, because those it had asked took too long.
+    Widened {
+        /// Where.
+        index: Index,
+    },
+    /// A coordinator took too long: the leader gave the same assignment to another.
+    Reassigned {
+        /// Where.
+        index: Index,
+        /// Who took too long.
+        from: NodeId,
+        /// Who is to see to it now; the leader itself last.
+        to: NodeId,
+    },
 }
 
 /// Input without use, by the rule that says so. Each is counted.
@@ -473,6 +487,8 @@ pub enum Learned {
     Recovered,
     /// Its own journal.
     Journal,
+    /// An `Accept` a window above it, of the view it accepted in.
+    Implied,
 }
 
 /// Which timer a deadline belongs to.

@@ -65,7 +65,7 @@ pub enum PeerMessage<P = Batch> {
         index: Index,
         /// What.
         batch: P,
-        /// The leader's floor, copied from the assignment.
+        /// The leader's floor, copied from the assignment; never the coordinator's own.
         floor: Index,
         /// Who counts the acceptances.
         coordinator: NodeId,
@@ -126,6 +126,17 @@ pub enum PeerMessage<P = Batch> {
         /// Index and batch.
         entries: Vec<(Index, P)>,
     },
+    /// Run phase 2 for this: the same (view, index) always carries the same batch.
+    Assign {
+        /// The sender's view, which it leads.
+        view: View,
+        /// Where.
+        index: Index,
+        /// What.
+        batch: P,
+        /// The sender's floor.
+        floor: Index,
+    },
 }
 
 impl<P> PeerMessage<P> {
@@ -138,6 +149,7 @@ impl<P> PeerMessage<P> {
             PeerMessage::Canvass { view }
             | PeerMessage::Prepare { view, .. }
             | PeerMessage::Accept { view, .. }
+            | PeerMessage::Assign { view, .. }
             | PeerMessage::Accepted { view, .. }
             | PeerMessage::Chosen { view, .. }
             | PeerMessage::Heartbeat { view, .. }

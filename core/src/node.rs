@@ -366,12 +366,14 @@ impl<S: Service> Node<S> {
     }
 
     fn answer_reads(&mut self, out: &mut Vec<Output>) {
-        for Read { connection, tag, payload } in self.replica.take_confirmed() {
-            let mut reply = Vec::new();
-            self.machine.query(&payload, &mut reply);
-            let revision = self.machine.revision();
-            let response = ClientResponse::Read { tag, revision, payload: Bytes::from(reply) };
-            out.push(Output::Reply { connection, response });
+        while let Some(reads) = self.replica.take_confirmed(self.applied) {
+            for Read { connection, tag, payload } in reads {
+                let mut reply = Vec::new();
+                self.machine.query(&payload, &mut reply);
+                let revision = self.machine.revision();
+                let response = ClientResponse::Read { tag, revision, payload: Bytes::from(reply) };
+                out.push(Output::Reply { connection, response });
+            }
         }
     }
 

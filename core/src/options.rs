@@ -2,8 +2,8 @@
 //! of it. Cluster-wide values are in [`crate::configuration`].
 
 use crate::{ids::NodeId, message::is_address, replica::quorum::MEMBERS_MAX, time::Span};
-use alloc::{collections::BTreeMap, string::String};
-use core::fmt;
+use alloc::{collections::BTreeMap, format, string::String};
+use core::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 
 /// A node's own settings. [`Options::check`] says whether they make sense together.
@@ -21,6 +21,10 @@ pub struct Options {
     pub batch_interval: Span,
     /// Tell everyone at once what was chosen, instead of with the next message.
     pub explicit_commit: bool,
+    /// Ask only as many members to accept a batch as suffice, and the others when those do not answer.
+    pub thrifty: bool,
+    /// Who stores this node's assignments at a replication quorum while it leads.
+    pub delegate: Delegate,
     /// Most requests waiting for a place in the window; beyond it they are refused as overloaded.
     pub queue_max: usize,
     /// Most leader reads waiting for confirmation or for the log to be applied.
@@ -29,6 +33,43 @@ pub struct Options {
     pub journal: JournalOptions,
     /// Where clients reach the members, as far as this node was told; it tells clients, and uses none of it itself.
     pub client_addresses: BTreeMap<NodeId, String>,
+}
+
+/// Whom a leader asks to store its assignments.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub enum Delegate {
+    /// Nobody: it sends every batch to everyone itself.
+    #[default]
+    None,
+    /// So many other members, in turn.
+    Rotate(u8),
+    /// The member that forwarded the requests; nobody for those that came from clients.
+    Forwarder,
+}
+
+impl fmt::Display for Delegate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Delegate::None => f.write_str("none"),
+            Delegate::Rotate(nodes) => write!(f, "{nodes}"),
+            Delegate::Forwarder => f.write_str("forwarder"),
+        }
+    }
+}
+
+impl FromStr for Delegate {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "none" => Ok(Delegate::None),
+            "forwarder" => Ok(Delegate::Forwarder),
+            _ => match text.parse() {
+                Ok(nodes) if (1..=MEMBERS_MAX as u8).contains(&nodes) => Ok(Delegate::Rotate(nodes)),
+                _ => Err(format!("must be none, forwarder, or how many members from 1 to {MEMBERS_MAX}, not {text}")),
+            },
+        }
+    }
 }
 
 /// Layout and timing of the journal.
@@ -74,6 +115,8 @@ impl Default for Options {
             max_batch_bytes: 1 << 20,
             batch_interval: Span::ZERO,
             explicit_commit: false,
+            thrifty: false,
+            delegate: Delegate::None,
             queue_max: 64 * 1024,
             reads_max: 64 * 1024,
             journal: JournalOptions::default(),
@@ -125,6 +168,7 @@ impl Options {
             ("max_batch", (1..=1 << 20).contains(&self.max_batch), "must be from 1 to 1048576"),
             ("max_batch_bytes", (1..=16 << 20).contains(&self.max_batch_bytes), "must be from 1 to 16 MiB"),
             ("batch_interval", self.batch_interval < self.election_timeout, "must be below the election timeout"),
+            ("delegate", self.delegate != Delegate::Rotate(0), "must be none, forwarder, or at least 1 member"),
             ("queue_max", self.queue_max >= 1, "must be at least 1"),
             ("reads_max", self.reads_max >= 1, "must be at least 1"),
             ("journal.segment_records", self.journal.segment_records >= 4, "must be at least 4"),

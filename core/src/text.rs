@@ -70,6 +70,8 @@ impl Display for Note {
             Note::Whole => f.write_str("Whole"),
             Note::Fetching { from, to } => write!(f, "Fetching {from}..={to}"),
             Note::Retransmitted { index } => write!(f, "Retransmitted {index}"),
+            Note::Widened { index } => write!(f, "Widened {index}"),
+            Note::Reassigned { index, from, to } => write!(f, "Reassigned {index} from={from} to={to}"),
         }
     }
 }
@@ -110,6 +112,9 @@ impl<P: Display> Display for PeerMessage<P> {
                     write!(f, " leading={view} floor={floor}")?;
                 }
                 list(f, entries.iter().map(|(index, batch)| Committed(*index, batch)))
+            }
+            PeerMessage::Assign { view, index, batch, floor } => {
+                write!(f, "Assign {view} {index} {batch} floor={floor}")
             }
         }
     }

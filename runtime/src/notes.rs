@@ -55,6 +55,8 @@ fn name(note: &Note) -> &'static str {
         Note::Whole => "whole",
         Note::Fetching { .. } => "fetching",
         Note::Retransmitted { .. } => "retransmitted",
+        Note::Widened { .. } => "widened",
+        Note::Reassigned { .. } => "reassigned",
     }
 }
 
@@ -83,7 +85,9 @@ fn log(note: &Note) {
         | Note::Repeated { .. }
         | Note::Repaired { .. }
         | Note::Fetching { .. }
-        | Note::Retransmitted { .. } => tracing::debug!(?note),
+        | Note::Retransmitted { .. }
+        | Note::Widened { .. }
+        | Note::Reassigned { .. } => tracing::debug!(?note),
         Note::Assigned { .. }
         | Note::Accepted { .. }
         | Note::Chosen { .. }

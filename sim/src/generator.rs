@@ -14,7 +14,7 @@ use crate::scenario::{
 use ios_core::{
     ids::{NodeId, NodeSet},
     journal::segment_bytes_min,
-    options::Seal,
+    options::{Delegate, Seal},
     replica::quorum::QuorumSpec,
     time::{Span, Time},
 };
@@ -165,6 +165,8 @@ fn cluster(draw: &mut Draw) -> Cluster {
         _ => explicit(draw, cluster.nodes),
     };
     cluster.window = if draw.one_in(4) { 1 } else { draw.log(1, 64) };
+    cluster.index_exclusivity = draw.one_in(3);
+    cluster.implicit_commit = draw.one_in(3);
     cluster.clients = draw.log(1, 6) as u8;
     cluster.told = if draw.one_in(4) { 1 } else { cluster.told };
     if draw.one_in(3) {
@@ -181,6 +183,12 @@ fn cluster(draw: &mut Draw) -> Cluster {
     options.max_batch_bytes = if draw.one_in(4) { draw.log(1, 256) as usize } else { options.max_batch_bytes };
     options.batch_interval = if draw.one_in(3) { Span(draw.log_time(100_000, 5_000_000)) } else { Span::ZERO };
     options.explicit_commit = draw.coin();
+    options.thrifty = draw.one_in(3);
+    options.delegate = match draw.range(0, 5) {
+        0..=2 => Delegate::None,
+        3..=4 => Delegate::Rotate(draw.range(1, nodes) as u8),
+        _ => Delegate::Forwarder,
+    };
     options.queue_max = if draw.one_in(5) { draw.log(1, 16) as usize } else { options.queue_max };
     options.reads_max = if draw.one_in(5) { draw.log(1, 16) as usize } else { options.reads_max };
     let journal = &mut options.journal;

@@ -50,6 +50,8 @@ oracles! {
     Application = "application",
     /// I8. Nothing is assigned beyond the chosen prefix plus the window.
     Window = "window",
+    /// I7. Where exclusivity is asked for, no index ever carries two different batches of clients.
+    Exclusivity = "exclusivity",
     /// A leader's read is confirmed by a replication quorum that followed it after the read had arrived.
     Read = "read",
     /// I10. A request of a session takes effect once, and is answered with what that once gave.

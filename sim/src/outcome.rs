@@ -129,6 +129,16 @@ counters! {
     Fetches: Protocol = "fetches",
     /// Assignments sent again.
     Retransmissions: Protocol = "retransmissions",
+    /// Assignments that a thrifty coordinator sent to everyone in the end.
+    ThriftyWidened: Protocol = "thrifty_widened",
+    /// No-ops that a new leader put before its first batch, for index exclusivity.
+    GapsFilled: Protocol = "gaps_filled",
+    /// Commits implied by an `Accept` a window above.
+    ImplicitCommits: Protocol = "implicit_commits",
+    /// Assignments handed to a delegate.
+    Delegated: Protocol = "delegated",
+    /// Assignments taken from a coordinator that was too slow, and given to another.
+    DelegatesReplaced: Protocol = "delegates_replaced",
     /// Unknown entries found at a start: a body rotted, its slot told the name.
     RottenFound: Protocol = "rotten_found",
     /// Starts that found records lost without a name.

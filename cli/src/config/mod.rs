@@ -4,6 +4,8 @@
 //! [cluster]                      # what all members must agree on; fixed when the cluster is founded
 //! quorum = "majority"            # or another system of the README, as text
 //! window = 64
+//! index_exclusivity = false
+//! implicit_commit = false
 //! session_ttl = "60s"
 //! application = "kv-store"       # or "dummy"
 //!
@@ -14,6 +16,8 @@
 //!
 //! [node]                         # what each node decides for itself, as are the sections below
 //! explicit_commit = false
+//! thrifty = false
+//! delegate = "none"              # none, forwarder, or how many members take turns
 //! max_batch = 1024
 //! max_batch_bytes = 1048576
 //! batch_interval = "0s"
@@ -46,7 +50,7 @@ use ios_core::{
     configuration::{Configuration, ConfigurationDraft, ConfigurationError},
     ids::NodeId,
     message,
-    options::{self, Options, Seal},
+    options::{self, Delegate, Options, Seal},
     service::{Application, application::UnknownApplication, kv::Kv},
 };
 use runtime::disk::Persistence;
@@ -178,6 +182,8 @@ fn read_cluster(
 ) -> Result<(), ConfigError> {
     lines.note("quorum", section.set("quorum", &mut draft.quorum)?);
     lines.note("window", section.set("window", &mut draft.window)?);
+    section.set("index_exclusivity", &mut draft.index_exclusivity)?;
+    section.set("implicit_commit", &mut draft.implicit_commit)?;
     lines.note("session_ttl", section.set("session_ttl", &mut draft.session_ttl)?);
     section.set("application", application)?;
     draft.application = application.name().to_owned();
@@ -226,6 +232,8 @@ fn read_node(mut section: Section<'_>, options: &mut Options, lines: &mut Lines)
     let mut clients_max = ClientsMax(CLIENTS_MAX);
     section.set("clients_max", &mut clients_max)?;
     section.set("explicit_commit", &mut options.explicit_commit)?;
+    section.set("thrifty", &mut options.thrifty)?;
+    section.set("delegate", &mut options.delegate)?;
     lines.note("max_batch", section.set("max_batch", &mut options.max_batch)?);
     lines.note("max_batch_bytes", section.set("max_batch_bytes", &mut options.max_batch_bytes)?);
     lines.note("batch_interval", section.set("batch_interval", &mut options.batch_interval)?);
@@ -299,6 +307,13 @@ impl Setting for UnsafePersistence {
     const EXPECTED: &'static str = "\"none\"";
     fn read(value: &DeValue<'_>) -> Result<Self, String> {
         one_of(value, &[("none", Persistence::None)]).map(UnsafePersistence)
+    }
+}
+
+impl Setting for Delegate {
+    const EXPECTED: &'static str = "\"none\", \"forwarder\", or how many members take turns, such as \"2\"";
+    fn read(value: &DeValue<'_>) -> Result<Self, String> {
+        value.as_str().ok_or_else(String::new)?.parse()
     }
 }
 

@@ -2,7 +2,11 @@
 
 use super::*;
 use expect_test::{Expect, expect};
-use ios_core::{options::JournalOptions, replica::quorum::QuorumSpec, time::Span};
+use ios_core::{
+    options::{Delegate, JournalOptions},
+    replica::quorum::QuorumSpec,
+    time::Span,
+};
 
 const MEMBERS: &str = r#"
 [[member]]
@@ -46,10 +50,14 @@ fn every_key_reaches_its_value() {
         [cluster]
         quorum = "fixed:2"
         window = 7
+        index_exclusivity = true
+        implicit_commit = true
         session_ttl = "9s"
         application = "dummy"
         [node]
         explicit_commit = true
+        thrifty = true
+        delegate = "2"
         max_batch = 11
         max_batch_bytes = 1_200
         batch_interval = "13ms"
@@ -75,6 +83,8 @@ fn every_key_reaches_its_value() {
         max_batch_bytes: 1200,
         batch_interval: Span::millis(13),
         explicit_commit: true,
+        thrifty: true,
+        delegate: Delegate::Rotate(2),
         queue_max: 14,
         reads_max: 15,
         journal: JournalOptions {
@@ -90,6 +100,8 @@ fn every_key_reaches_its_value() {
         members: vec![NodeId(0), NodeId(2)],
         quorum: QuorumSpec::Fixed(2),
         window: 7,
+        index_exclusivity: true,
+        implicit_commit: true,
         session_ttl: Span::secs(9),
         application: "dummy".to_owned(),
     };

@@ -4,6 +4,11 @@
 //! window: everything a window before it is known committed. Requests queue up during a driver's turn and while the
 //! window is full, so batches grow with the load and wait for nothing without it.
 //!
+//! # Index exclusivity
+//! Where the configuration asks for it, no index ever carries two different batches of clients. Above what a new leader
+//! recovers, an earlier one may have assigned up to a window of batches that no recovery quorum heard of: so the new
+//! one assigns a window of no-ops first, as ordinary assignments, each within the window (H9).
+//!
 //! # Log time
 //! Each client batch carries a stamp: the log time its leader found when its recovered range was applied, plus its own
 //! monotonic time since, in steps of at most [`STAMP_STEP_MAX`]. The leader counts from what it found, not from what an
@@ -11,7 +16,7 @@
 //! expire every session on waking, before clients had a chance to be heard. Log time may therefore lag real time, but
 //! outruns it only by the rate error of the clocks.
 
-use super::{Replica, Role, turn::Turn, window::Window};
+use super::{Replica, Role, choice::Decision, turn::Turn, window::Window};
 use crate::{
     batch::{Batch, BatchBuilder, Command},
     ids::{ConnectionId, Digest, Index, NodeId, View},
@@ -42,6 +47,14 @@ pub(super) struct Leader {
     pub(super) round: u64,
     pub(super) heartbeat_at: Time,
     pub(super) acks: BTreeMap<NodeId, Ack>,
+    /// Delegates that took too long, and when that was noticed last.
+    pub(super) suspected: BTreeMap<NodeId, Time>,
+    /// How many assignments were to go to a delegate: whose turn it is.
+    pub(super) delegated: u64,
+    /// What is still to be proposed, or kept, of the recovered range.
+    pub(super) plan: VecDeque<(Index, Decision)>,
+    /// Up to here an earlier leader may have assigned what nobody told of: no-ops come first.
+    gap_until: Index,
     /// Some replica needs everything up to here committed to be whole again.
     fill_until: Index,
     /// The last stamp given, and when.
@@ -56,7 +69,8 @@ pub(super) struct Ack {
 }
 
 impl Leader {
-    pub(super) fn new(view: View, first: Index, recovered: Index, now: Time) -> Self {
+    pub(super) fn new(view: View, first: Index, plan: VecDeque<(Index, Decision)>, now: Time) -> Self {
+        let recovered = plan.back().map_or(Index(first.0 - 1), |(index, _)| *index);
         Self {
             view,
             recovered,
@@ -66,6 +80,10 @@ impl Leader {
             round: 0,
             heartbeat_at: now,
             acks: BTreeMap::new(),
+            suspected: BTreeMap::new(),
+            delegated: 0,
+            plan,
+            gap_until: Index::ZERO,
             fill_until: Index::ZERO,
             stamped: (Time::ZERO, now),
         }
@@ -75,10 +93,14 @@ impl Leader {
         self.fill_until = self.fill_until.max(until.unwrap_or(Index::ZERO));
     }
 
-    /// Whether a committed batch can only be the work of a later view: what was chosen before this one is within its
-    /// recovered range, and was proposed again there.
+    /// Whether a committed batch can only be the work of a later view: it is not what this one proposes there. (If it
+    /// is, a later view may have chosen it too, and nothing that this leader says of it becomes wrong.)
     pub(super) fn is_overtaken_by(&self, index: Index, batch: &Batch) -> bool {
-        index > self.recovered || self.window.digest(index).is_some_and(|proposed| proposed != batch.digest())
+        let planned = || self.plan.iter().find(|(at, _)| *at == index).and_then(|(_, decision)| decision.batch());
+        match self.window.digest(index).or_else(|| planned().map(Batch::digest)) {
+            Some(proposed) => proposed != batch.digest(),
+            None => index >= self.window.next(),
+        }
     }
 
     /// Log time for a batch assigned now.
@@ -232,7 +254,8 @@ impl Replica {
         let Role::Leader(leader) = &self.role else { return false };
         leader.opened
             && self.has_room()
-            && (self.assignments.is_ripe(&self.options, now)
+            && (leader.gap_until >= leader.window.next()
+                || self.assignments.is_ripe(&self.options, now)
                 || leader.fill_until >= leader.window.next()
                 || leader.tick_at(next_expiry).is_some_and(|tick| now >= tick))
     }
@@ -240,12 +263,15 @@ impl Replica {
     /// Assigns what is ripe, as far as the window goes; then what keeps log time and repairs going without clients.
     pub(super) fn assign(&mut self, turn: &mut Turn, next_expiry: Option<Time>) {
         while self.wants_assign(turn.now, next_expiry) {
-            if self.assignments.is_ripe(&self.options, turn.now) {
+            let Role::Leader(leader) = &self.role else { unreachable!("only a leader assigns") };
+            if leader.gap_until >= leader.window.next() {
+                self.propose(turn, Batch::noop(), false, None);
+            } else if self.assignments.is_ripe(&self.options, turn.now) {
                 self.assign_batch(turn);
             } else {
                 let Role::Leader(leader) = &mut self.role else { unreachable!("only a leader assigns") };
                 let tick = BatchBuilder::default().finish(leader.stamp(turn.now));
-                self.propose(turn, tick, false);
+                self.propose(turn, tick, false, None);
             }
         }
     }
@@ -256,7 +282,7 @@ impl Replica {
         let index = leader.window.next();
         let batch = self.assignments.cut(stamp, index);
         self.assignments.since = turn.now;
-        self.propose(turn, batch, false);
+        self.propose(turn, batch, false, None);
     }
 
     /// Whether the window has a place for another assignment.
@@ -279,6 +305,9 @@ impl Replica {
         let Role::Leader(leader) = &mut self.role else { unreachable!("only a leader opens its window") };
         assert!(!leader.opened && floor >= leader.recovered, "the recovered range comes first");
         leader.opened = true;
+        if self.history.configuration_at(floor.next()).index_exclusivity() {
+            leader.gap_until = leader.recovered.plus(self.history.configuration_at(floor.next()).window());
+        }
         leader.stamped = (log_time, turn.now);
         let view = leader.view;
         turn.note(Note::WindowOpened { view, floor });

@@ -51,6 +51,16 @@ pub enum Decision {
     Wait,
 }
 
+impl Decision {
+    /// The batch decided on.
+    pub fn batch(&self) -> Option<&Batch> {
+        match self {
+            Decision::Committed(batch) | Decision::Propose(batch) => Some(batch),
+            Decision::Wait => None,
+        }
+    }
+}
+
 /// Decides index `k` from complete answers.
 pub fn decide(k: Index, quorums: &QuorumSystem, answers: &BTreeMap<NodeId, Answer>) -> Decision {
     let heard = || answers.iter().filter(|(node, answer)| answer.complete && quorums.members().contains(**node));

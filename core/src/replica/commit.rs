@@ -5,14 +5,14 @@
 //!   With an older acceptance, or none, it only knows that k is chosen, and fetches the batch (H2); or
 //! - k <= the floor of a message of view v and its own accepted view at k *equals* v: in one view an index has one
 //!   batch. Otherwise it fetches k; or
+//! - with *implicit commit*, the same for k <= j - W and an `Accept` of index j in view v, which then names no floor:
+//!   its leader assigned j only when everything up to j - W was committed, the recovered range included (H9); or
 //! - a peer sends it k as committed. That beats every acceptance and is never overwritten (H5).
 //!
 //! A leader's floor covers only what its own view knows committed: it is not told to anyone before the recovered range
-//! is through, and a leader that is given an entry above that range has been overtaken and stops leading first (H1). So
-//! has one that is given, within the range, another batch than it proposed there: only a later view can have chosen it.
-//! Its own work above the range is not sent back to it: it asks for what was chosen in earlier views, which is within
-//! the range, and, if it has lost records, for the one index after its floor. That question reaches a peer before the
-//! news that the index is committed, since links keep order; otherwise it would cost an election, and no more.
+//! is through, and a leader that is given a committed batch other than its own proposal there, or where it has proposed
+//! nothing, has been overtaken by a later view and stops leading first (H1). If the batch is its own proposal, its
+//! floor stays true whoever chose it: who accepted in this leader's view at that index accepted that batch.
 
 use super::{Replica, Role, log::Log, turn::Turn};
 use crate::{
@@ -67,6 +67,12 @@ impl Learner {
         self.chosen = self.chosen.max(index);
     }
 
+    /// The floor heard of `view`.
+    pub(super) fn floor_of(&self, view: View) -> Index {
+        let (heard, floor) = self.view_floor;
+        if heard == view { floor } else { Index::ZERO }
+    }
+
     /// Everything up to here is known chosen.
     pub(super) fn known_floor(&self, log: &Log) -> Index {
         self.floor.max(log.floor())
@@ -96,6 +102,9 @@ impl Replica {
         let floor = self.log.floor();
         if let Role::Leader(leader) = &mut self.role {
             leader.window.retire(floor);
+            if !leader.plan.is_empty() {
+                self.recover(turn);
+            }
         }
         if self.hollow.as_ref().and_then(|hollow| hollow.until).is_some_and(|until| floor >= until) {
             self.hollow = None;
@@ -108,14 +117,20 @@ impl Replica {
     }
 
     pub(super) fn chosen(&mut self, turn: &mut Turn, from: NodeId, view: View, index: Index, digest: Digest) {
-        if view.node != from {
-            return turn.ignore(Ignored::Impostor);
-        }
         if index == Index::ZERO {
             return turn.ignore(Ignored::OutOfRange);
         }
+        if view > self.promised && view.node == self.me {
+            return turn.ignore(Ignored::Impostor);
+        }
         if view >= self.promised {
-            self.hear_leader(turn, view);
+            self.hear_of_view(turn, from, view);
+        }
+        if let Role::Leader(leader) = &mut self.role
+            && leader.view == view
+            && leader.window.digest(index) == Some(digest)
+        {
+            leader.window.choose(index);
         }
         let entry = self.log.at(index);
         if entry.committed {
@@ -131,10 +146,24 @@ impl Replica {
         }
     }
 
+    /// Learns from an `Accept`, or an `Assign`: its floor, and that it was within the window.
+    pub(super) fn learn_from_accept(&mut self, turn: &mut Turn, view: View, index: Index, floor: Index) {
+        let configuration = self.history.configuration_at(index);
+        let implied = Index(index.0.saturating_sub(configuration.window()));
+        if configuration.implicit_commit() && implied > floor {
+            self.learn_floor_as(turn, view, implied, Learned::Implied);
+        } else {
+            self.learn_floor(turn, view, floor);
+        }
+    }
+
     /// Learns from the floor of a message of `view`.
     pub(super) fn learn_floor(&mut self, turn: &mut Turn, view: View, floor: Index) {
-        let (learned_view, learned) = self.learner.view_floor;
-        let scanned = if learned_view == view { learned } else { Index::ZERO };
+        self.learn_floor_as(turn, view, floor, Learned::Floor);
+    }
+
+    fn learn_floor_as(&mut self, turn: &mut Turn, view: View, floor: Index, how: Learned) {
+        let scanned = self.learner.floor_of(view);
         if floor <= scanned {
             return;
         }
@@ -143,7 +172,7 @@ impl Replica {
         self.learner.hear_of(floor);
         let first = scanned.max(self.log.floor()).next();
         for at in first.0..=floor.0.min(self.log.last().0) {
-            self.commit_if_accepted_in(turn, view, Index(at));
+            self.commit_if_accepted_in(turn, view, Index(at), how);
         }
         self.after_floor(turn);
         self.fetch_if_missing(turn, view.node);
@@ -152,16 +181,16 @@ impl Replica {
     /// A batch that arrives after the floor that covers it.
     pub(super) fn commit_if_below_learned_floor(&mut self, turn: &mut Turn, view: View, index: Index) {
         if self.learner.view_floor.0 == view && index <= self.learner.view_floor.1 {
-            self.commit_if_accepted_in(turn, view, index);
+            self.commit_if_accepted_in(turn, view, index, Learned::Floor);
         }
         self.after_floor(turn);
     }
 
-    fn commit_if_accepted_in(&mut self, turn: &mut Turn, view: View, index: Index) {
+    fn commit_if_accepted_in(&mut self, turn: &mut Turn, view: View, index: Index, how: Learned) {
         let entry = self.log.at(index);
         let in_view = entry.accepted.as_ref().is_some_and(|(accepted, _)| *accepted == view);
         if in_view && entry.unknown.is_none() {
-            self.mark_committed(turn, index, Learned::Floor);
+            self.mark_committed(turn, index, how);
         }
     }
 

@@ -9,6 +9,7 @@
 //! | `view_change` | `Canvass`, `Prepare`, `Promise`, `Reject`: who leads |
 //! | `assignment` | clients and leader: queue, batches, window, log time |
 //! | `replication` | `Accept`, `Accepted`: storing a batch at a replication quorum |
+//! | `coordination` | `Assign`: the same on a leader's behalf; whom to ask |
 //! | `commit` | `Chosen`, floors, `Fetch`, `Entries`: learning what is chosen |
 //! | `reads` | `Heartbeat` and its acknowledgement: signs of life, leader reads |
 //!
@@ -32,6 +33,7 @@
 pub mod assignment;
 mod choice;
 mod commit;
+mod coordination;
 mod links;
 pub mod log;
 pub mod quorum;
@@ -54,6 +56,7 @@ use crate::{
 use alloc::boxed::Box;
 use assignment::{Assignments, Leader};
 use commit::{Hollow, Learner};
+use coordination::Coordinations;
 use links::Links;
 use log::{Entry, Log};
 use rand_chacha::{ChaCha8Rng, rand_core::RngCore};
@@ -81,6 +84,7 @@ pub struct Replica {
     withheld: Withheld,
     links: Links,
     learner: Learner,
+    coordinations: Coordinations,
     hollow: Option<Hollow>,
     assignments: Assignments,
     reads: Reads,
@@ -130,6 +134,7 @@ impl Replica {
             withheld: Withheld::default(),
             links: Links::new(config, &identity),
             learner: Learner::new(recovered.floor),
+            coordinations: Coordinations::default(),
             hollow: recovered.loss.then(Hollow::default),
             assignments: Assignments::default(),
             reads: Reads::default(),
@@ -195,6 +200,9 @@ impl Replica {
             PeerMessage::Entries { nonce, leading, entries } => {
                 self.entries_received(turn, from, nonce, leading, entries);
             }
+            PeerMessage::Assign { view, index, batch, floor } => {
+                self.assigned(turn, from, coordination::Assign { view, index, batch, floor });
+            }
         }
     }
 
@@ -227,6 +235,7 @@ impl Replica {
             if self.is_running() {
                 self.retry_promises(turn);
                 self.retry_assignments(turn);
+                self.retry_coordinations(turn);
                 self.retry_fetch(turn);
             }
         }
@@ -383,7 +392,7 @@ impl Replica {
     }
 
     fn retry_interval(&self) -> Span {
-        self.options.heartbeat.times(2)
+        retry_interval(&self.options)
     }
 
     fn not_leader(&self) -> Refusal {
@@ -419,6 +428,7 @@ impl Replica {
         turn.journal.promise(view);
         self.promise_ticket = turn.journal.ticket();
         turn.note(Note::Promised { view });
+        self.coordinations.clear();
         self.following = None;
     }
 
@@ -470,6 +480,11 @@ impl Replica {
     fn fence(&mut self, fault: Fault) {
         self.fault.get_or_insert(fault);
     }
+}
+
+/// How long an answer may take before the question is repeated.
+fn retry_interval(options: &Options) -> Span {
+    options.heartbeat.times(2)
 }
 
 /// A span below `most`, drawn from whole integers only.

@@ -1,12 +1,14 @@
 //! Signs of life, and leader reads confirmed by them.
 //!
-//! A leader read notes the leader's floor, then waits for a heartbeat round *begun after it arrived* to be acknowledged
-//! by a replication quorum, and is evaluated once. Why that is linearizable: every write acknowledged before the read
-//! arrived was committed by this view or in its recovered range, so it is below the floor, unless a higher view had
-//! already completed its phase 1. It had not: its recovery quorum meets the quorum that acknowledged the round, and the
-//! member in both had promised nothing higher when it acknowledged, which was after the read arrived. Reads may share a
-//! round that has not been sent, never one under way (H14); rounds are numbered within a view and a view is led in one
-//! life only, so an acknowledgement of an earlier life cannot be mistaken.
+//! A leader read notes an index, then waits for a heartbeat round *begun after it arrived* to be acknowledged by a
+//! replication quorum and for everything up to that index to be applied, and is evaluated once. The index is the floor
+//! if this leader counts all acceptances itself, else the highest it has assigned: a delegate may know a write to be
+//! chosen, and have answered it, before its leader does. Why that is linearizable: every write acknowledged before the
+//! read arrived was assigned by this view or lies in its recovered range, so it is not above that index, unless a
+//! higher view had already completed its phase 1. It had not: its recovery quorum meets the quorum that acknowledged
+//! the round, and the member in both had promised nothing higher when it acknowledged, which was after the read
+//! arrived. Reads may share a round that has not been sent, never one under way (H14); rounds are numbered within a
+//! view and a view is led in one life only, so an acknowledgement of an earlier life cannot be mistaken.
 
 use super::{
     Replica, Role,
@@ -17,6 +19,7 @@ use crate::{
     ids::{ConnectionId, Index, NodeId, NodeSet, View},
     interface::{Ignored, Note, Output, StepDown},
     message::{ClientResponse, PeerMessage, Refusal, RequestKey},
+    options::Delegate,
     time::Time,
 };
 use alloc::{boxed::Box, collections::VecDeque, vec::Vec};
@@ -38,27 +41,31 @@ pub struct Read {
 pub(super) struct Reads {
     /// Arrived, for a round that has not been sent.
     fresh: Vec<Read>,
-    /// By the round that is to confirm them.
-    sent: VecDeque<(u64, Vec<Read>)>,
-    /// To be evaluated now.
-    confirmed: Vec<Read>,
+    /// By the round that is to confirm them, with the index to be applied first.
+    sent: VecDeque<(u64, Index, Vec<Read>)>,
+    /// Confirmed, by the index to be applied first.
+    confirmed: VecDeque<(Index, Vec<Read>)>,
 }
 
 impl Reads {
     fn len(&self) -> usize {
-        self.fresh.len() + self.sent.iter().map(|(_, reads)| reads.len()).sum::<usize>()
+        let sent = self.sent.iter().map(|(_, _, reads)| reads.len());
+        let confirmed = self.confirmed.iter().map(|(_, reads)| reads.len());
+        self.fresh.len() + sent.chain(confirmed).sum::<usize>()
     }
 
     /// The view that was to confirm them is over, but its leader goes on: they need rounds of the next view.
     pub(super) fn confirm_again(&mut self) {
-        for (_, reads) in self.sent.drain(..) {
+        for (_, _, reads) in self.sent.drain(..) {
             self.fresh.extend(reads);
         }
     }
 
-    /// Refuses every read: this node does not lead.
+    /// Refuses every read: this node does not lead. Those confirmed need no leader any more, only what they wait for;
+    /// but that may never come to be here.
     pub(super) fn refuse_all(&mut self, turn: &mut Turn, leader: Option<NodeId>) {
         self.confirm_again();
+        self.fresh.extend(self.confirmed.drain(..).flat_map(|(_, reads)| reads));
         for read in self.fresh.drain(..) {
             refuse(turn, &read, Refusal::NotLeader { leader });
         }
@@ -90,9 +97,18 @@ impl Replica {
         self.reads.fresh.push(read);
     }
 
-    /// Reads whose confirmation is complete. Everything up to the floor is applied when they are evaluated.
-    pub fn take_confirmed(&mut self) -> Vec<Read> {
-        core::mem::take(&mut self.reads.confirmed)
+    /// Reads that can be evaluated: confirmed, and everything they must see is among the `applied`.
+    pub fn take_confirmed(&mut self, applied: Index) -> Option<Vec<Read>> {
+        let (_, reads) = self.reads.confirmed.pop_front_if(|(index, _)| *index <= applied)?;
+        Some(reads)
+    }
+
+    /// What a read that arrives now must see.
+    fn read_index(&self, leader: &Leader) -> Index {
+        match self.options.delegate {
+            Delegate::None => self.log.floor(),
+            Delegate::Rotate(_) | Delegate::Forwarder => leader.window.last(),
+        }
     }
 
     pub(super) fn wants_confirm(&self) -> bool {
@@ -134,13 +150,15 @@ impl Replica {
         let floor = self.advertised_floor();
         let others = self.others();
         let heartbeat = self.options.heartbeat;
+        let Role::Leader(leader) = &self.role else { unreachable!("only a leader beats") };
+        let index = self.read_index(leader);
         let Role::Leader(leader) = &mut self.role else { unreachable!("only a leader beats") };
         leader.round += 1;
         leader.heartbeat_at = turn.now + heartbeat;
         let (view, round) = (leader.view, leader.round);
         if leader.opened && !self.reads.fresh.is_empty() {
-            turn.note(Note::ReadNoted { index: floor });
-            self.reads.sent.push_back((round, core::mem::take(&mut self.reads.fresh)));
+            turn.note(Note::ReadNoted { index });
+            self.reads.sent.push_back((round, index, core::mem::take(&mut self.reads.fresh)));
         }
         turn.send(others, PeerMessage::Heartbeat { view, round, floor });
         self.confirm_rounds();
@@ -150,14 +168,14 @@ impl Replica {
     fn confirm_rounds(&mut self) {
         let Role::Leader(leader) = &self.role else { return };
         let quorums = self.history.configuration_at(self.log.floor().next()).quorums();
-        while let Some((round, _)) = self.reads.sent.front() {
+        while let Some((round, ..)) = self.reads.sent.front() {
             let acked: NodeSet =
                 leader.acks.iter().filter(|(_, ack)| ack.round >= *round).map(|(node, _)| *node).collect();
             if !quorums.has_replication_quorum(acked.with(self.me)) {
                 return;
             }
-            let (_, reads) = self.reads.sent.pop_front().expect("just seen");
-            self.reads.confirmed.extend(reads);
+            let (_, index, reads) = self.reads.sent.pop_front().expect("just seen");
+            self.reads.confirmed.push_back((index, reads));
         }
     }
 

@@ -1,14 +1,17 @@
-//! Storing a batch at a replication quorum: `Accept` and `Accepted`, with the leader as its own coordinator.
+//! Storing a batch at a replication quorum: `Accept` and `Accepted`.
 //!
 //! A replica accepts iff the view is not below its promise; promise and entry are durable before it says so. The
 //! coordinator counts distinct members for one (view, index, digest): acceptances of another view, index or batch are
 //! other votes. It sends the same batch again to those that have not answered; a repeated `Accept` is answered again,
 //! never stored again. The leader sends first and lets its disk work meanwhile: its own acceptance counts, like
 //! everyone's, only once durable, and should it crash before, no one will lead its view again.
+//!
+//! Here the leader is its own coordinator; [`super::coordination`] has the others, and the choice between them.
 
 use super::{
     Replica, Role,
     log::Diverged,
+    retry_interval,
     turn::{Effect, Turn},
 };
 use crate::{
@@ -17,14 +20,22 @@ use crate::{
     interface::{Fault, Ignored, Learned, Note},
     journal::Record,
     message::PeerMessage,
+    options::Options,
     time::Time,
 };
+use alloc::vec::Vec;
 
 /// Most assignments sent again at once: the oldest come first, and the rest when they are through.
-const RESEND_MAX: usize = 16;
+pub(super) const RESEND_MAX: usize = 16;
 /// Waiting times between repetitions double up to this many times, or to an election timeout: a follower that is heard
 /// that often must not wait longer for what it is to accept.
 const BACKOFF_MAX: u32 = 4;
+
+/// Whether what was sent again `resent` times, last at `sent`, is to be sent once more.
+pub(super) fn is_late(now: Time, sent: Time, resent: u32, options: &Options) -> bool {
+    let interval = retry_interval(options);
+    now.since(sent) >= interval.times(1 << resent.min(BACKOFF_MAX)).min(options.election_timeout.max(interval))
+}
 
 /// An `Accept` as it arrived.
 pub(super) struct Accept {
@@ -42,35 +53,41 @@ impl Replica {
     pub(super) fn propose_recovered(&mut self, turn: &mut Turn, index: Index, batch: Batch) {
         let Role::Leader(leader) = &self.role else { unreachable!("only a leader proposes") };
         assert!(index == leader.window.next() && index <= leader.recovered, "the recovered range goes out in order");
-        self.propose(turn, batch, true);
+        self.propose(turn, batch, true, None);
     }
 
     /// Keeps a batch of the recovered range that needs no vote, because it is committed.
     pub(super) fn keep_recovered(&mut self, now: Time, batch: &Batch) {
         let Role::Leader(leader) = &mut self.role else { unreachable!("only a leader recovers") };
-        leader.window.push(batch.digest(), now, true);
+        let index = leader.window.next();
+        leader.window.push(batch.digest(), now, self.me);
+        leader.window.choose(index);
     }
 
-    /// Gives `batch` the next index, sends it out and accepts it here.
-    pub(super) fn propose(&mut self, turn: &mut Turn, batch: Batch, recovered: bool) {
-        let floor = self.advertised_floor();
-        let (me, others) = (self.me, self.others());
+    /// Gives `batch` the next index, has it stored at a replication quorum, and accepts it here. `origin` forwarded the
+    /// requests in it.
+    pub(super) fn propose(&mut self, turn: &mut Turn, batch: Batch, recovered: bool, origin: Option<NodeId>) {
+        let floor = self.assigned_floor();
+        let coordinator = if recovered { self.me } else { self.next_coordinator(turn.now, origin) };
         let Role::Leader(leader) = &mut self.role else { unreachable!("only a leader proposes") };
         let (view, index) = (leader.view, leader.window.next());
         let digest = batch.digest();
-        leader.window.push(digest, turn.now, false);
+        leader.window.push(digest, turn.now, coordinator);
         turn.note(Note::Assigned { view, index, digest, recovered });
-        turn.send(others, PeerMessage::Accept { view, index, batch: batch.clone(), floor, coordinator: me });
-        self.store(turn, view, index, batch, me);
+        if coordinator == self.me {
+            let acceptors = self.first_acceptors(turn.now, index, NodeSet::only(self.me));
+            turn.send(acceptors, PeerMessage::Accept { view, index, batch: batch.clone(), floor, coordinator });
+        } else {
+            turn.send(NodeSet::only(coordinator), PeerMessage::Assign { view, index, batch: batch.clone(), floor });
+        }
+        self.store(turn, view, index, batch, coordinator);
     }
 
     pub(super) fn accepted(&mut self, turn: &mut Turn, from: NodeId, view: View, index: Index, digest: Digest) {
-        let Role::Leader(leader) = &mut self.role else {
-            return turn.ignore(Ignored::OldView);
+        let leader = match &mut self.role {
+            Role::Leader(leader) if leader.view == view => leader,
+            _ => return self.coordinated(turn, from, view, index, digest),
         };
-        if leader.view != view {
-            return turn.ignore(Ignored::OldView);
-        }
         if !leader.window.contains(index) {
             return turn.ignore(Ignored::Unassigned);
         }
@@ -88,50 +105,98 @@ impl Replica {
         self.commit(turn, index, Learned::Counted);
     }
 
-    /// Sends again what too few have accepted, to those who have not.
+    /// Takes care of assignments that are late: those of a delegate go to another, one's own to all who have not
+    /// answered.
     pub(super) fn retry_assignments(&mut self, turn: &mut Turn) {
-        let floor = self.advertised_floor();
-        let (me, others, interval) = (self.me, self.others(), self.retry_interval());
-        let longest = self.options.election_timeout.max(interval);
-        let Self { role, log, .. } = self;
-        let Role::Leader(leader) = role else { return };
-        let view = leader.view;
-        for (index, slot) in leader.window.waiting().take(RESEND_MAX) {
-            if turn.now.since(slot.sent) < interval.times(1 << slot.resent.min(BACKOFF_MAX)).min(longest) {
-                continue;
-            }
-            slot.sent = turn.now;
-            slot.resent += 1;
-            turn.note(Note::Retransmitted { index });
-            let batch = log.held(index).clone();
-            assert!(batch.digest() == slot.digest, "a leader's own proposal stays in its log while it leads");
-            let accept = PeerMessage::Accept { view, index, batch, floor, coordinator: me };
-            turn.send(others.difference(slot.accepted), accept);
+        let Role::Leader(leader) = &mut self.role else { return };
+        let late = leader.window.waiting();
+        let late = late.filter(|(_, slot)| is_late(turn.now, slot.sent, slot.resent, &self.options));
+        let late: Vec<Index> = late.map(|(index, _)| index).take(RESEND_MAX).collect();
+        for index in late {
+            let Role::Leader(leader) = &self.role else { unreachable!("nothing here ends a view") };
+            let coordinator = leader.window.at(index).expect("what is late is in flight").coordinator;
+            if coordinator == self.me { self.resend(turn, index) } else { self.reassign(turn, index, coordinator) }
         }
+    }
+
+    /// Sends an assignment of one's own to all who have not accepted it.
+    fn resend(&mut self, turn: &mut Turn, index: Index) {
+        let (me, others, floor) = (self.me, self.others(), self.assigned_floor());
+        let batch = self.log.held(index).clone();
+        let Role::Leader(leader) = &mut self.role else { unreachable!("only a leader assigns") };
+        let slot = leader.window.get_mut(index).expect("what is late is in flight");
+        assert!(batch.digest() == slot.digest, "a leader's own proposal stays in its log while it leads");
+        if self.options.thrifty && slot.resent == 0 {
+            turn.note(Note::Widened { index });
+        }
+        (slot.sent, slot.resent) = (turn.now, slot.resent + 1);
+        turn.note(Note::Retransmitted { index });
+        let accept = PeerMessage::Accept { view: leader.view, index, batch, floor, coordinator: me };
+        turn.send(others.difference(slot.accepted), accept);
+    }
+
+    /// Gives an assignment that `late` has not brought to an end to another coordinator.
+    fn reassign(&mut self, turn: &mut Turn, index: Index, late: NodeId) {
+        let floor = self.assigned_floor();
+        let batch = self.log.held(index).clone();
+        let Role::Leader(leader) = &mut self.role else { unreachable!("only a leader assigns") };
+        leader.suspected.insert(late, turn.now);
+        let (view, tried) = (leader.view, leader.window.gives_up(index, late, turn.now));
+        let next = self.replacement(turn.now, tried);
+        turn.note(Note::Reassigned { index, from: late, to: next });
+        let Role::Leader(leader) = &mut self.role else { unreachable!("only a leader assigns") };
+        leader.window.get_mut(index).expect("what is late is in flight").coordinator = next;
+        if next == self.me {
+            self.resend(turn, index);
+        } else {
+            turn.send(NodeSet::only(next), PeerMessage::Assign { view, index, batch: batch.clone(), floor });
+        }
+        // From now on the leader's own acceptance counts there.
+        self.store(turn, view, index, batch, next);
+    }
+
+    /// The floor that goes out with an assignment: none where the index alone says what is committed.
+    fn assigned_floor(&self) -> Index {
+        if self.configuration_ahead().implicit_commit() { Index::ZERO } else { self.advertised_floor() }
     }
 
     // ---- The acceptor.
 
     pub(super) fn accept(&mut self, turn: &mut Turn, from: NodeId, accept: Accept) {
         let Accept { view, index, batch, floor, coordinator } = accept;
-        if view.node != from || coordinator != from {
+        if coordinator != from {
             return turn.ignore(Ignored::Impostor);
         }
+        if self.admits(turn, from, view, index, floor) {
+            self.store(turn, view, index, batch, coordinator);
+            self.learn_from_accept(turn, view, index, floor);
+        }
+    }
+
+    /// Whether something proposed in `view` may be accepted now; `from` sent it.
+    pub(super) fn admits(&mut self, turn: &mut Turn, from: NodeId, view: View, index: Index, floor: Index) -> bool {
         if view < self.promised {
             let promised = self.promised;
-            return turn.send(NodeSet::only(from), PeerMessage::Reject { view, promised });
+            turn.send(NodeSet::only(from), PeerMessage::Reject { view, promised });
+            return false;
+        }
+        if view > self.promised && view.node == self.me {
+            // Its own views it has promised, whatever a delegate says.
+            turn.ignore(Ignored::Impostor);
+            return false;
         }
         if !self.log.within_reach(index) {
-            self.hear_leader(turn, view);
+            self.hear_of_view(turn, from, view);
             self.learn_floor(turn, view, floor);
-            return turn.ignore(Ignored::OutOfRange);
+            turn.ignore(Ignored::OutOfRange);
+            return false;
         }
         if self.withheld.is_full() {
-            return turn.ignore(Ignored::NotRunning);
+            turn.ignore(Ignored::NotRunning);
+            return false;
         }
-        self.hear_leader(turn, view);
-        self.store(turn, view, index, batch, coordinator);
-        self.learn_floor(turn, view, floor);
+        self.hear_of_view(turn, from, view);
+        true
     }
 
     /// Follows the leader of `view`, which is not below the promise and has just been heard.
@@ -139,8 +204,15 @@ impl Replica {
         self.adopt(turn, view, Some(view.node));
     }
 
+    /// Joins `view`, which is not below the promise. A word of its leader is a sign of life, a delegate's is none.
+    pub(super) fn hear_of_view(&mut self, turn: &mut Turn, from: NodeId, view: View) {
+        if from == view.node || view > self.promised {
+            self.hear_leader(turn, view);
+        }
+    }
+
     /// Accepts in memory, hands the record to the journal, and vouches for it when it is durable.
-    fn store(&mut self, turn: &mut Turn, view: View, index: Index, batch: Batch, coordinator: NodeId) {
+    pub(super) fn store(&mut self, turn: &mut Turn, view: View, index: Index, batch: Batch, coordinator: NodeId) {
         let digest = batch.digest();
         let acceptance = match self.log.accept(view, index, batch) {
             Ok(acceptance) => acceptance,

@@ -31,7 +31,12 @@ use crate::{
     message::{PeerMessage, Promise},
     time::Time,
 };
-use alloc::{boxed::Box, collections::BTreeMap, vec::Vec};
+use alloc::{
+    boxed::Box,
+    collections::{BTreeMap, VecDeque},
+    vec::Vec,
+};
+use core::mem;
 
 /// Most entries in one chunk of a promise.
 const CHUNK_ENTRIES: usize = 128;
@@ -221,7 +226,7 @@ impl Replica {
         answers.insert(self.me, self.own_answer());
         let complete: NodeSet = answers.iter().filter(|(_, answer)| answer.complete).map(|(node, _)| *node).collect();
         let end = answers.values().filter(|answer| answer.complete).map(|answer| answer.end).max().expect("own answer");
-        let mut plan = Vec::new();
+        let mut plan = VecDeque::new();
         let mut index = self.log.floor().next();
         while index < end {
             let quorums = self.history.configuration_at(index).quorums();
@@ -230,7 +235,7 @@ impl Replica {
             }
             match decide(index, quorums, &answers) {
                 Decision::Wait => return,
-                decision => plan.push((index, decision)),
+                decision => plan.push_back((index, decision)),
             }
             index = index.next();
         }
@@ -257,23 +262,36 @@ impl Replica {
     }
 
     /// Proposes the recovered range in the new view. The window opens when all of it is committed.
-    fn lead(&mut self, turn: &mut Turn, view: View, plan: Vec<(Index, Decision)>) {
-        let recovered = plan.last().map_or(self.log.floor(), |(index, _)| *index);
-        let first = self.log.floor().next();
-        self.become_leader(Leader::new(view, first, recovered, turn.now));
+    fn lead(&mut self, turn: &mut Turn, view: View, plan: VecDeque<(Index, Decision)>) {
+        let leader = Leader::new(view, self.log.floor().next(), plan, turn.now);
+        let recovered = leader.recovered;
+        self.become_leader(leader);
         turn.note(Note::Leading { view, recovered });
-        for (index, decision) in plan {
-            match decision {
-                Decision::Committed(batch) => {
+        self.recover(turn);
+        self.heartbeat_due(turn);
+    }
+
+    /// Goes on with the recovered range: all at once, or within the window where an `Accept` commits what lies a window
+    /// before it, which must then be so (H9).
+    pub(super) fn recover(&mut self, turn: &mut Turn) {
+        let Role::Leader(leader) = &mut self.role else { return };
+        // While this goes on, what follows from it does not go on with it too.
+        let mut plan = mem::take(&mut leader.plan);
+        while let Some((index, _)) = plan.front()
+            && (!self.history.configuration_at(*index).implicit_commit() || self.has_room())
+        {
+            match plan.pop_front().expect("just seen") {
+                (index, Decision::Committed(batch)) => {
                     // Followers that lack it fetch it once the floor is past it.
                     self.learn_batch(turn, index, &batch, Learned::Recovered);
                     self.keep_recovered(turn.now, &batch);
                 }
-                Decision::Propose(batch) => self.propose_recovered(turn, index, batch),
-                Decision::Wait => unreachable!("a plan has no open index"),
+                (index, Decision::Propose(batch)) => self.propose_recovered(turn, index, batch),
+                (_, Decision::Wait) => unreachable!("a plan has no open index"),
             }
         }
-        self.heartbeat_due(turn);
+        let Role::Leader(leader) = &mut self.role else { unreachable!("recovering ends no view") };
+        leader.plan = plan;
     }
 
     // ---- The other side.

@@ -15,6 +15,10 @@ pub struct Assignment {
     pub accepted: NodeSet,
     /// Whether those contained a replication quorum.
     pub chosen: bool,
+    /// Who sees to it now.
+    pub coordinator: NodeId,
+    /// Who did before, and took too long.
+    pub tried: NodeSet,
     /// When it was last sent.
     pub sent: Time,
     /// How often it was sent again.
@@ -39,9 +43,22 @@ impl Window {
         self.base.plus(self.slots.len() as u64)
     }
 
+    /// The index of the last assignment, or the one before the first.
+    pub fn last(&self) -> Index {
+        Index(self.next().0 - 1)
+    }
+
     /// Adds the next assignment.
-    pub fn push(&mut self, digest: Digest, now: Time, chosen: bool) {
-        self.slots.push_back(Assignment { digest, accepted: NodeSet::EMPTY, chosen, sent: now, resent: 0 });
+    pub fn push(&mut self, digest: Digest, now: Time, coordinator: NodeId) {
+        self.slots.push_back(Assignment {
+            digest,
+            accepted: NodeSet::EMPTY,
+            chosen: false,
+            coordinator,
+            tried: NodeSet::EMPTY,
+            sent: now,
+            resent: 0,
+        });
     }
 
     /// Counts an acceptance; the set of members so far if it is news and the batch is not chosen yet.
@@ -68,23 +85,36 @@ impl Window {
         index >= self.base && index < self.next()
     }
 
+    /// The assignment in flight at `index`.
+    pub fn at(&self, index: Index) -> Option<&Assignment> {
+        let at = usize::try_from(index.0.checked_sub(self.base.0)?).ok()?;
+        self.slots.get(at)
+    }
+
     /// The name of the batch in flight at `index`.
     pub fn digest(&self, index: Index) -> Option<Digest> {
-        let at = usize::try_from(index.0.checked_sub(self.base.0)?).ok()?;
-        self.slots.get(at).map(|slot| slot.digest)
+        self.at(index).map(|slot| slot.digest)
+    }
+
+    /// Notes that the coordinator of `index` took too long. Returns all that did.
+    pub fn gives_up(&mut self, index: Index, late: NodeId, now: Time) -> NodeSet {
+        let slot = self.get_mut(index).expect("what is late is in flight");
+        (slot.tried, slot.sent) = (slot.tried.with(late), now);
+        slot.tried
     }
 
     /// Assignments that are not chosen, with their indexes.
-    pub fn waiting(&mut self) -> impl Iterator<Item = (Index, &mut Assignment)> {
+    pub fn waiting(&self) -> impl Iterator<Item = (Index, &Assignment)> {
         let base = self.base;
         self.slots
-            .iter_mut()
+            .iter()
             .enumerate()
             .map(move |(at, slot)| (base.plus(at as u64), slot))
             .filter(|(_, slot)| !slot.chosen)
     }
 
-    fn get_mut(&mut self, index: Index) -> Option<&mut Assignment> {
+    /// The assignment in flight at `index`.
+    pub fn get_mut(&mut self, index: Index) -> Option<&mut Assignment> {
         let at = index.0.checked_sub(self.base.0)?;
         self.slots.get_mut(usize::try_from(at).ok()?)
     }

@@ -125,6 +125,9 @@ impl<P> PeerMessage<P> {
                 let entries = entries.iter().map(|(index, batch)| Ok((*index, hold(batch)?)));
                 PeerMessage::Entries { nonce, leading, entries: entries.collect::<Result<_, E>>()? }
             }
+            PeerMessage::Assign { view, index, ref batch, floor } => {
+                PeerMessage::Assign { view, index, batch: hold(batch)?, floor }
+            }
         })
     }
 }

@@ -85,6 +85,7 @@ pub(super) fn peer_messages() -> Vec<PeerMessage> {
             entries: vec![(Index(5), batch(3)), (Index(6), Batch::noop()), (Index(7), batch(2000))],
         },
         PeerMessage::Entries { nonce: ask, leading: None, entries: vec![] },
+        PeerMessage::Assign { view: VIEW, index: Index(5), batch: batch(3), floor: Index(4) },
     ]
 }
 

@@ -16,7 +16,8 @@ names!(NOTES, Note {
     Opened { .. }, Founded { .. }, Verified { .. }, RefusedLink { .. }, Ignored(..), Canvassed { .. },
     Candidate { .. }, Leading { .. }, WindowOpened { .. }, SteppedDown { .. }, Promised { .. }, Assigned { .. },
     Accepted { .. }, Chosen { .. }, Committed { .. }, Applied { .. }, Executed { .. }, Repeated { .. }, Expired { .. },
-    ReadNoted { .. }, Repaired { .. }, Whole {}, Fetching { .. }, Retransmitted { .. }
+    ReadNoted { .. }, Repaired { .. }, Whole {}, Fetching { .. }, Retransmitted { .. },
+    Widened { .. }, Reassigned { .. }
 });
 
 names!(REASONS, Ignored {

@@ -32,6 +32,8 @@ struct Slot {
     proposals: Vec<Proposal>,
     /// When a leader first gave it a batch.
     assigned: Option<Time>,
+    /// The batch of clients that was sent for it first.
+    carried: Option<Digest>,
     /// What executing it gave, where it was executed first.
     outcome: Option<Outcome>,
 }
@@ -139,6 +141,15 @@ impl Log {
     /// `view` was seen to stand for this batch at this index.
     pub fn propose(&mut self, view: View, index: Index, digest: Digest) -> Result<(), Finding> {
         self.proposal(view, index, digest).map(|_| ())
+    }
+
+    /// A batch of clients was sent for `index`, where no other ever was or will be.
+    pub fn carry(&mut self, index: Index, digest: Digest) -> Result<(), Finding> {
+        let first = *self.slot_mut(index)?.carried.get_or_insert(digest);
+        if first == digest {
+            return Ok(());
+        }
+        Err((Oracle::Exclusivity, format!("{index} is to carry {digest}; it has carried {first} of other clients")))
     }
 
     /// `node` holds this acceptance durably. True if that is news.

@@ -55,7 +55,17 @@ impl Ghost {
                 self.batch(node, batch)?;
                 self.checks.count(Oracle::Proposal);
                 self.log.propose(*view, *index, batch.digest())?;
+                self.carries(*index, batch)?;
                 if view.node == node { self.vouch(node, *view, "Accept") } else { Ok(()) }
+            }
+            PeerMessage::Assign { view, index, batch, floor } => {
+                self.owns(node, *view, "assigns in")?;
+                self.floor(node, "Assign", *floor)?;
+                self.batch(node, batch)?;
+                self.checks.count(Oracle::Proposal);
+                self.log.propose(*view, *index, batch.digest())?;
+                self.carries(*index, batch)?;
+                self.vouch(node, *view, "Assign")
             }
             PeerMessage::Accepted { view, index, digest, incarnation } => {
                 self.checks.count(Oracle::Proposal);
@@ -157,6 +167,14 @@ impl Ghost {
         // One request larger than the limit gets a batch of its own.
         let limit = if commands > 1 { self.options.max_batch_bytes + BATCH_HEAD } else { usize::MAX };
         self.bounded(node, "batch bytes", bytes, limit)
+    }
+
+    fn carries(&mut self, index: Index, batch: &Batch) -> Result<(), Finding> {
+        if batch.is_empty() || !self.exclusive {
+            return Ok(());
+        }
+        self.checks.count(Oracle::Exclusivity);
+        self.log.carry(index, batch.digest())
     }
 
     // ---- Answers to clients.

@@ -68,6 +68,8 @@ pub struct Taken {
 pub struct Ghost {
     quorums: Quorums,
     options: Options,
+    /// Whether no index may carry two different batches of clients.
+    exclusive: bool,
     rate_ppm: u64,
     log: Log,
     members: Vec<Member>,
@@ -91,6 +93,7 @@ impl Ghost {
         let last = configuration.members().last().map_or(0, |node| usize::from(node.0));
         Self {
             options: options.clone(),
+            exclusive: configuration.index_exclusivity(),
             rate_ppm: u64::from(rate_ppm),
             log: Log::new(quorums.clone(), configuration.window()),
             members: (0..=last).map(|id| Member::new(NodeId(id as u8))).collect(),

@@ -42,6 +42,8 @@ impl Cluster {
             members: self.members(),
             quorum: self.quorum.clone(),
             window: self.window,
+            index_exclusivity: self.index_exclusivity,
+            implicit_commit: self.implicit_commit,
             session_ttl: self.session_ttl,
             ..ConfigurationDraft::default()
         };

@@ -24,6 +24,7 @@ pub enum MessageKind {
     HeartbeatAck,
     Fetch,
     Entries,
+    Assign,
     /// Any message from a client to a member.
     Request,
     /// Any message from a member to a client.
@@ -32,7 +33,7 @@ pub enum MessageKind {
 
 impl MessageKind {
     /// All kinds, with their names.
-    pub const NAMES: [(MessageKind, &'static str); 16] = [
+    pub const NAMES: [(MessageKind, &'static str); 17] = [
         (MessageKind::Hello, "Hello"),
         (MessageKind::Refused, "Refused"),
         (MessageKind::Canvass, "Canvass"),
@@ -47,6 +48,7 @@ impl MessageKind {
         (MessageKind::HeartbeatAck, "HeartbeatAck"),
         (MessageKind::Fetch, "Fetch"),
         (MessageKind::Entries, "Entries"),
+        (MessageKind::Assign, "Assign"),
         (MessageKind::Request, "Request"),
         (MessageKind::Response, "Response"),
     ];
@@ -75,6 +77,7 @@ impl Subject {
             PeerMessage::Promise(promise) => (MessageKind::Promise, Some(promise.view), Some(promise.from)),
             PeerMessage::Reject { view, .. } => (MessageKind::Reject, Some(*view), None),
             PeerMessage::Accept { view, index, .. } => (MessageKind::Accept, Some(*view), Some(*index)),
+            PeerMessage::Assign { view, index, .. } => (MessageKind::Assign, Some(*view), Some(*index)),
             PeerMessage::Accepted { view, index, .. } => (MessageKind::Accepted, Some(*view), Some(*index)),
             PeerMessage::Chosen { view, index, .. } => (MessageKind::Chosen, Some(*view), Some(*index)),
             PeerMessage::Heartbeat { view, .. } => (MessageKind::Heartbeat, Some(*view), None),
@@ -218,6 +221,8 @@ impl EventKind {
             | Note::Ignored(_)
             | Note::Executed { .. }
             | Note::Expired { .. }
+            | Note::Widened { .. }
+            | Note::Reassigned { .. }
             | Note::Whole => return None,
         })
     }

@@ -1,7 +1,11 @@
 //! Directives of the form `name key=value ...`: one table per record serves reading, writing and suggestions.
 
 use super::{Cluster, Disk, Links, Workload};
-use ios_core::{options::Seal, replica::quorum::QuorumSpec, time::Span};
+use ios_core::{
+    options::{Delegate, Seal},
+    replica::quorum::QuorumSpec,
+    time::Span,
+};
 
 /// A value of a `key=value` pair.
 pub trait Value: PartialEq + Sized {
@@ -83,6 +87,15 @@ impl Value for QuorumSpec {
     }
 }
 
+impl Value for Delegate {
+    fn read(text: &str) -> Result<Self, String> {
+        text.parse()
+    }
+    fn write(&self) -> String {
+        self.to_string()
+    }
+}
+
 impl Value for Seal {
     fn read(text: &str) -> Result<Self, String> {
         match text {
@@ -137,6 +150,8 @@ record! { Cluster {
     "nodes" => nodes;
     "quorum" => quorum;
     "window" => window;
+    "index_exclusivity" => index_exclusivity;
+    "implicit_commit" => implicit_commit;
     "clients" => clients;
     "told" => told;
     "session_ttl" => session_ttl;
@@ -148,6 +163,8 @@ record! { Cluster {
     "max_batch_bytes" => options.max_batch_bytes;
     "batch_interval" => options.batch_interval;
     "explicit_commit" => options.explicit_commit;
+    "thrifty" => options.thrifty;
+    "delegate" => options.delegate;
     "queue_max" => options.queue_max;
     "reads_max" => options.reads_max;
     "segment_bytes" => options.journal.segment_bytes;

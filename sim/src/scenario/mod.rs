@@ -105,6 +105,10 @@ pub struct Cluster {
     pub quorum: QuorumSpec,
     /// The window W.
     pub window: u64,
+    /// No index ever carries two different batches of clients.
+    pub index_exclusivity: bool,
+    /// An `Accept` commits what lies a window before it.
+    pub implicit_commit: bool,
     /// After how much silence, in log time, a session expires.
     pub session_ttl: Span,
     /// Every member's own settings.
@@ -126,6 +130,8 @@ impl Default for Cluster {
             nodes: 3,
             quorum: QuorumSpec::Majority,
             window: 8,
+            index_exclusivity: false,
+            implicit_commit: false,
             session_ttl: Span::secs(60),
             options: Options {
                 // A disk of the simulator is memory: segments are small, so that some are filled within a run.

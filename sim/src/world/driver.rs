@@ -222,6 +222,9 @@ impl World {
             Output::Send { to, message } => {
                 let now = self.now();
                 self.ghost().sent(now, id, to, &message);
+                if let PeerMessage::Assign { .. } = message {
+                    self.outcome.counters.count(Counter::Delegated);
+                }
                 return self.broadcast(id, to.iter(), message);
             }
             Output::Reply { connection, response } => self.reply(id, life, connection, response),

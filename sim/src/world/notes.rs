@@ -2,7 +2,10 @@
 
 use super::World;
 use crate::outcome::Counter;
-use ios_core::interface::Note;
+use ios_core::{
+    batch::Batch,
+    interface::{Learned, Note},
+};
 
 impl World {
     /// Counts a note.
@@ -17,8 +20,15 @@ impl World {
             self.outcome.counters.add(Counter::LossesFound, u64::from(*loss));
             return;
         }
-        if let Note::Assigned { recovered: true, .. } = note {
-            self.outcome.counters.count(Counter::Recovered);
+        match note {
+            Note::Assigned { recovered: true, .. } => self.outcome.counters.count(Counter::Recovered),
+            Note::Assigned { digest, .. }
+                if self.scenario.cluster.index_exclusivity && *digest == Batch::noop().digest() =>
+            {
+                self.outcome.counters.count(Counter::GapsFilled);
+            }
+            Note::Committed { how: Learned::Implied, .. } => self.outcome.counters.count(Counter::ImplicitCommits),
+            _ => {}
         }
         if let Some(counter) = counter_of(note) {
             self.outcome.counters.count(counter);
@@ -49,5 +59,7 @@ fn counter_of(note: &Note) -> Option<Counter> {
         Note::Repaired { .. } => Counter::RottenRepaired,
         Note::Fetching { .. } => Counter::Fetches,
         Note::Retransmitted { .. } => Counter::Retransmissions,
+        Note::Widened { .. } => Counter::ThriftyWidened,
+        Note::Reassigned { .. } => Counter::DelegatesReplaced,
     })
 }

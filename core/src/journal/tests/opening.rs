@@ -260,7 +260,7 @@ fn another_node_or_configuration_is_refused() {
     .assert_eq(&refusal(NodeId(2), configuration().genesis_hash()));
     expect![[r#"
         the data directory was formatted for another cluster-wide configuration (hash
-        205061186851f150, given now 0000000000000001). Members, quorum system, window,
+        86bc01f92f7fa19a, given now 0000000000000001). Members, quorum system, window,
         session lifetime and application cannot be changed afterwards: give the values
         it was formatted with"#]]
     .assert_eq(&refusal(NODE, 1));

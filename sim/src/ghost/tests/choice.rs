@@ -112,6 +112,20 @@ fn a_floor_above_the_chosen_prefix_is_found_in_every_message_that_has_one() {
 }
 
 #[test]
+fn a_second_batch_of_clients_at_an_index_is_found() {
+    for (second, good) in [(client_batch(1), true), (batch(2), true), (Batch::noop(), true), (client_batch(2), false)] {
+        let mut play = Play::led(N0, N1, 1);
+        let (floor, index) = (Index::ZERO, Index(1));
+        let view = view(1, N0);
+        play.sends(N0, PeerMessage::Accept { view, index, batch: client_batch(1), floor, coordinator: N0 });
+        play.elect(N1, N2, 2, Vec::new());
+        let view = super::view(2, N1);
+        play.sends(N1, PeerMessage::Assign { view, index, batch: second, floor });
+        if good { play.fine() } else { play.found(Oracle::Exclusivity, "it has carried") }
+    }
+}
+
+#[test]
 fn a_hole_ends_the_chosen_prefix() {
     let mut play = Play::led(N0, N1, 1);
     play.chooses(2, 2);
@@ -301,7 +315,7 @@ fn log_time_that_outruns_real_time_or_goes_back_is_found() {
 
 #[test]
 fn batches_over_their_bounds_and_messages_to_oneself_are_found() {
-    let keep_alive = ios_core::batch::Command::KeepAlive { session: SESSION };
+    let keep_alive = Command::KeepAlive { session: SESSION };
     for (commands, good) in [(2, true), (3, false)] {
         let mut builder = BatchBuilder::default();
         (0..commands).for_each(|_| builder.push(&keep_alive));

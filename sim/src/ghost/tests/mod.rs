@@ -5,7 +5,7 @@ mod durable;
 
 use super::*;
 use ios_core::{
-    batch::{Batch, BatchBuilder},
+    batch::{Batch, BatchBuilder, Command},
     configuration::ConfigurationDraft,
     ids::{ConnectionId, Digest, DiskNonce, Incarnation},
     interface::{Learned, StepDown},
@@ -29,6 +29,13 @@ fn batch(number: u64) -> Batch {
     BatchBuilder::default().finish(Time::ZERO + Span::millis(number))
 }
 
+/// A batch with a client's command in it.
+fn client_batch(number: u64) -> Batch {
+    let mut batch = BatchBuilder::default();
+    batch.push(&Command::Register);
+    batch.finish(Time::ZERO + Span::millis(number))
+}
+
 fn digest(number: u64) -> Digest {
     batch(number).digest()
 }
@@ -43,7 +50,15 @@ impl Play {
     /// All members have opened for the first time.
     fn new(quorum: QuorumSpec) -> Play {
         let members = vec![N0, N1, N2];
-        let draft = ConfigurationDraft { members, quorum, window: 2, session_ttl: Span::secs(1), ..Default::default() };
+        let (session_ttl, index_exclusivity) = (Span::secs(1), true);
+        let draft = ConfigurationDraft {
+            members,
+            quorum,
+            window: 2,
+            session_ttl,
+            index_exclusivity,
+            ..ConfigurationDraft::default()
+        };
         let configuration = Configuration::new(draft).unwrap();
         let options = Options { max_batch: 2, max_batch_bytes: 100, ..Options::default() };
         let mut play = Play { ghost: Ghost::new(&configuration, &options, 1_000), now: Time::ZERO };
@@ -204,6 +219,7 @@ fn an_ordinary_life_is_fine_and_every_oracle_has_looked() {
     let answer = ClientResponse::Read { tag: 1, revision: Revision(1), payload: "".into() };
     play.ghost.replied(play.now, N0, ConnectionId(0), &answer);
     play.sends(N0, PeerMessage::Chosen { view, index: Index(1), digest: digest(mine) });
+    play.sends(N0, PeerMessage::Assign { view, index: Index(2), batch: client_batch(2), floor: Index(1) });
     let nonce = (Incarnation(1), 1);
     let entries = vec![(Index(1), batch(mine))];
     play.sends(N0, PeerMessage::Entries { nonce, leading: Some((view, Index(1))), entries });
