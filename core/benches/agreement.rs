@@ -195,7 +195,7 @@ impl ReplicaCluster {
                     let request = RequestKey::Write(session, Sequence(sequence));
                     let (sequence, acked) = (Sequence(sequence), Sequence(0));
                     let command = Command::Request { session, sequence, acked, payload: payload.clone() };
-                    let waiter = Waiter { connection: CONNECTION, request };
+                    let waiter = Waiter::Client { connection: CONNECTION, request };
                     member.turn(now, |replica, turn| replica.submit(turn, waiter, &command));
                 }
                 member.turn(now, |replica, turn| replica.end_turn(turn, None));

@@ -162,6 +162,20 @@ impl Batch {
     }
 }
 
+impl Batch {
+    /// As [`Batch::commands`], each with a share of the batch's bytes.
+    pub fn owned_commands(&self) -> impl Iterator<Item = Command> {
+        self.commands().map(|command| match command {
+            Command::Register => Command::Register,
+            Command::Request { session, sequence, acked, payload } => {
+                Command::Request { session, sequence, acked, payload: self.bytes().slice_ref(payload) }
+            }
+            Command::KeepAlive { session } => Command::KeepAlive { session },
+            Command::Close { session } => Command::Close { session },
+        })
+    }
+}
+
 impl TryFrom<Bytes> for Batch {
     type Error = BadBatch;
 

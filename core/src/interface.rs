@@ -408,6 +408,18 @@ pub enum Note {
         /// Where.
         index: Index,
     },
+    /// The leader took commands that a participant forwarded.
+    ForwardTaken {
+        /// From whom.
+        from: NodeId,
+        /// How many.
+        commands: u32,
+    },
+    /// The leader named a place for commands forwarded here.
+    ForwardPlaced {
+        /// Where.
+        index: Index,
+    },
     /// A thrifty coordinator asks everyone, because those it had asked took too long.
     Widened {
         /// Where.

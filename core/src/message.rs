@@ -137,6 +137,53 @@ pub enum PeerMessage<P = Batch> {
         /// The sender's floor.
         floor: Index,
     },
+    /// Give these commands of my clients a place in the log.
+    Forward {
+        /// Matches the answers: (incarnation, counter).
+        nonce: (Incarnation, u64),
+        /// The commands; the stamp says nothing.
+        batch: P,
+    },
+    /// Answer to `Forward`, for some of its commands.
+    Forwarded {
+        /// The request's.
+        nonce: (Incarnation, u64),
+        /// What became of them.
+        outcome: ForwardOutcome,
+    },
+}
+
+/// What became of forwarded commands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum ForwardOutcome {
+    /// They have a place.
+    Placed {
+        /// At which index.
+        index: Index,
+        /// In which batch.
+        digest: Digest,
+        /// At which place of the batch the first of them stands.
+        at: u32,
+        /// Which of the forwarded ones is the first.
+        first: u32,
+        /// How many of them stand there in a row.
+        count: u32,
+    },
+    /// None of them was taken.
+    Refused {
+        /// How many there were.
+        count: u32,
+    },
+}
+
+impl ForwardOutcome {
+    /// The first command it speaks of, and how many.
+    pub fn range(&self) -> (usize, usize) {
+        match self {
+            ForwardOutcome::Placed { first, count, .. } => (*first as usize, *count as usize),
+            ForwardOutcome::Refused { count } => (0, *count as usize),
+        }
+    }
 }
 
 impl<P> PeerMessage<P> {
@@ -156,7 +203,11 @@ impl<P> PeerMessage<P> {
             | PeerMessage::HeartbeatAck { view, .. } => view.round,
             PeerMessage::Promise(promise) => promise.view.round,
             PeerMessage::Entries { leading, .. } => leading.map_or(0, |(view, _)| view.round),
-            PeerMessage::Hello(_) | PeerMessage::Refused { .. } | PeerMessage::Fetch { .. } => 0,
+            PeerMessage::Hello(_)
+            | PeerMessage::Refused { .. }
+            | PeerMessage::Fetch { .. }
+            | PeerMessage::Forward { .. }
+            | PeerMessage::Forwarded { .. } => 0,
         }
     }
 }

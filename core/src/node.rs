@@ -310,7 +310,7 @@ impl<S: Service> Node<S> {
             return reply(out, ClientResponse::Refused { request, refusal });
         }
         self.with_turn(out, |replica, turn| match work {
-            Work::Command(command) => replica.submit(turn, Waiter { connection, request }, &command),
+            Work::Command(command) => replica.submit(turn, Waiter::Client { connection, request }, &command),
             Work::Read { tag, payload } => replica.read(turn, Read { connection, tag, payload }),
         });
     }
@@ -355,11 +355,13 @@ impl<S: Service> Node<S> {
             out.push(Output::Note(Note::Applied { index, digest, log_time, state_hash }));
             let Self { now, rng, journal, replica, answers, .. } = self;
             let turn = &mut Turn { now: *now, rng, journal, out };
+            for (place, waiter) in replica.take_placed(turn, index) {
+                reply(turn, waiter, answers[place].clone());
+            }
             let waiters = replica.take_waiters(turn, index, digest);
             assert!(waiters.len() == 0 || waiters.len() == answers.len(), "one answer per command");
             for (waiter, answer) in waiters.zip(answers.drain(..)) {
-                let response = respond(waiter.request, answer);
-                turn.out.push(Output::Reply { connection: waiter.connection, response });
+                reply(turn, waiter, answer);
             }
             answers.clear();
         }
@@ -399,6 +401,13 @@ fn opened_note(recovered: &Recovered) -> Note {
         promised: recovered.identity.promised,
         unknown: recovered.entries.iter().filter(|entry| entry.unknown.is_some()).count() as u64,
         loss: recovered.loss,
+    }
+}
+
+/// Answers the client that waits for a command; a participant that forwarded it answers its client itself.
+fn reply(turn: &mut Turn, waiter: Waiter, answer: Answer) {
+    if let Waiter::Client { connection, request } = waiter {
+        turn.out.push(Output::Reply { connection, response: respond(request, answer) });
     }
 }
 

@@ -25,6 +25,8 @@ pub struct Options {
     pub thrifty: bool,
     /// Who stores this node's assignments at a replication quorum while it leads.
     pub delegate: Delegate,
+    /// What this node does with a client's command while it follows a leader.
+    pub participant: Participant,
     /// Most requests waiting for a place in the window; beyond it they are refused as overloaded.
     pub queue_max: usize,
     /// Most leader reads waiting for confirmation or for the log to be applied.
@@ -45,6 +47,37 @@ pub enum Delegate {
     Rotate(u8),
     /// The member that forwarded the requests; nobody for those that came from clients.
     Forwarder,
+}
+
+/// What becomes of a client's command at a node that does not lead.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub enum Participant {
+    /// The client is told who leads.
+    #[default]
+    Redirect,
+    /// The node hands it to the leader, and answers when it has executed it.
+    Forward,
+}
+
+impl fmt::Display for Participant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Participant::Redirect => "redirect",
+            Participant::Forward => "forward",
+        })
+    }
+}
+
+impl FromStr for Participant {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "redirect" => Ok(Participant::Redirect),
+            "forward" => Ok(Participant::Forward),
+            _ => Err(format!("must be redirect or forward, not {text}")),
+        }
+    }
 }
 
 impl fmt::Display for Delegate {
@@ -117,6 +150,7 @@ impl Default for Options {
             explicit_commit: false,
             thrifty: false,
             delegate: Delegate::None,
+            participant: Participant::Redirect,
             queue_max: 64 * 1024,
             reads_max: 64 * 1024,
             journal: JournalOptions::default(),

@@ -8,7 +8,9 @@ use crate::{
     ids::Index,
     interface::{DiskAction, DiskResult, Ignored, Input, Learned, Note, Output, StepDown},
     journal::{Extent, Fact, extents},
-    message::{ClientRequest, ClientResponse, Hello, PeerMessage, Promise, PromiseEntry, RequestKey, Unknown},
+    message::{
+        ClientRequest, ClientResponse, ForwardOutcome, Hello, PeerMessage, Promise, PromiseEntry, RequestKey, Unknown,
+    },
 };
 use core::fmt::{Debug, Display, Formatter, Result};
 
@@ -70,6 +72,8 @@ impl Display for Note {
             Note::Whole => f.write_str("Whole"),
             Note::Fetching { from, to } => write!(f, "Fetching {from}..={to}"),
             Note::Retransmitted { index } => write!(f, "Retransmitted {index}"),
+            Note::ForwardTaken { from, commands } => write!(f, "ForwardTaken from={from} commands={commands}"),
+            Note::ForwardPlaced { index } => write!(f, "ForwardPlaced {index}"),
             Note::Widened { index } => write!(f, "Widened {index}"),
             Note::Reassigned { index, from, to } => write!(f, "Reassigned {index} from={from} to={to}"),
         }
@@ -115,6 +119,18 @@ impl<P: Display> Display for PeerMessage<P> {
             }
             PeerMessage::Assign { view, index, batch, floor } => {
                 write!(f, "Assign {view} {index} {batch} floor={floor}")
+            }
+            PeerMessage::Forward { nonce: (incarnation, counter), batch } => {
+                write!(f, "Forward nonce={incarnation}/{counter} {batch}")
+            }
+            PeerMessage::Forwarded { nonce: (incarnation, counter), outcome } => {
+                write!(f, "Forwarded nonce={incarnation}/{counter} ")?;
+                match outcome {
+                    ForwardOutcome::Placed { index, digest, at, first, count } => {
+                        write!(f, "{first}+{count} at {index}/{at} {digest}")
+                    }
+                    ForwardOutcome::Refused { count } => write!(f, "0+{count} refused"),
+                }
             }
         }
     }

@@ -55,6 +55,8 @@ fn name(note: &Note) -> &'static str {
         Note::Whole => "whole",
         Note::Fetching { .. } => "fetching",
         Note::Retransmitted { .. } => "retransmitted",
+        Note::ForwardTaken { .. } => "forward_taken",
+        Note::ForwardPlaced { .. } => "forward_placed",
         Note::Widened { .. } => "widened",
         Note::Reassigned { .. } => "reassigned",
     }
@@ -86,6 +88,8 @@ fn log(note: &Note) {
         | Note::Repaired { .. }
         | Note::Fetching { .. }
         | Note::Retransmitted { .. }
+        | Note::ForwardTaken { .. }
+        | Note::ForwardPlaced { .. }
         | Note::Widened { .. }
         | Note::Reassigned { .. } => tracing::debug!(?note),
         Note::Assigned { .. }

@@ -14,7 +14,7 @@ use crate::scenario::{
 use ios_core::{
     ids::{NodeId, NodeSet},
     journal::segment_bytes_min,
-    options::{Delegate, Seal},
+    options::{Delegate, Participant, Seal},
     replica::quorum::QuorumSpec,
     time::{Span, Time},
 };
@@ -184,6 +184,7 @@ fn cluster(draw: &mut Draw) -> Cluster {
     options.batch_interval = if draw.one_in(3) { Span(draw.log_time(100_000, 5_000_000)) } else { Span::ZERO };
     options.explicit_commit = draw.coin();
     options.thrifty = draw.one_in(3);
+    options.participant = if draw.one_in(3) { Participant::Forward } else { Participant::Redirect };
     options.delegate = match draw.range(0, 5) {
         0..=2 => Delegate::None,
         3..=4 => Delegate::Rotate(draw.range(1, nodes) as u8),

@@ -129,6 +129,10 @@ counters! {
     Fetches: Protocol = "fetches",
     /// Assignments sent again.
     Retransmissions: Protocol = "retransmissions",
+    /// Messages with commands of their clients that leaders took from participants.
+    Forwards: Protocol = "forwards",
+    /// Places that leaders named for some of those commands.
+    ForwardsPlaced: Protocol = "forwards_placed",
     /// Assignments that a thrifty coordinator sent to everyone in the end.
     ThriftyWidened: Protocol = "thrifty_widened",
     /// No-ops that a new leader put before its first batch, for index exclusivity.

@@ -18,6 +18,7 @@
 //! explicit_commit = false
 //! thrifty = false
 //! delegate = "none"              # none, forwarder, or how many members take turns
+//! participant = "redirect"       # or "forward"
 //! max_batch = 1024
 //! max_batch_bytes = 1048576
 //! batch_interval = "0s"
@@ -50,7 +51,7 @@ use ios_core::{
     configuration::{Configuration, ConfigurationDraft, ConfigurationError},
     ids::NodeId,
     message,
-    options::{self, Delegate, Options, Seal},
+    options::{self, Delegate, Options, Participant, Seal},
     service::{Application, application::UnknownApplication, kv::Kv},
 };
 use runtime::disk::Persistence;
@@ -234,6 +235,7 @@ fn read_node(mut section: Section<'_>, options: &mut Options, lines: &mut Lines)
     section.set("explicit_commit", &mut options.explicit_commit)?;
     section.set("thrifty", &mut options.thrifty)?;
     section.set("delegate", &mut options.delegate)?;
+    section.set("participant", &mut options.participant)?;
     lines.note("max_batch", section.set("max_batch", &mut options.max_batch)?);
     lines.note("max_batch_bytes", section.set("max_batch_bytes", &mut options.max_batch_bytes)?);
     lines.note("batch_interval", section.set("batch_interval", &mut options.batch_interval)?);
@@ -312,6 +314,13 @@ impl Setting for UnsafePersistence {
 
 impl Setting for Delegate {
     const EXPECTED: &'static str = "\"none\", \"forwarder\", or how many members take turns, such as \"2\"";
+    fn read(value: &DeValue<'_>) -> Result<Self, String> {
+        value.as_str().ok_or_else(String::new)?.parse()
+    }
+}
+
+impl Setting for Participant {
+    const EXPECTED: &'static str = "\"redirect\" or \"forward\"";
     fn read(value: &DeValue<'_>) -> Result<Self, String> {
         value.as_str().ok_or_else(String::new)?.parse()
     }

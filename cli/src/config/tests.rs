@@ -3,7 +3,7 @@
 use super::*;
 use expect_test::{Expect, expect};
 use ios_core::{
-    options::{Delegate, JournalOptions},
+    options::{Delegate, JournalOptions, Participant},
     replica::quorum::QuorumSpec,
     time::Span,
 };
@@ -58,6 +58,7 @@ fn every_key_reaches_its_value() {
         explicit_commit = true
         thrifty = true
         delegate = "2"
+        participant = "forward"
         max_batch = 11
         max_batch_bytes = 1_200
         batch_interval = "13ms"
@@ -85,6 +86,7 @@ fn every_key_reaches_its_value() {
         explicit_commit: true,
         thrifty: true,
         delegate: Delegate::Rotate(2),
+        participant: Participant::Forward,
         queue_max: 14,
         reads_max: 15,
         journal: JournalOptions {

@@ -16,10 +16,10 @@
 //! expire every session on waking, before clients had a chance to be heard. Log time may therefore lag real time, but
 //! outruns it only by the rate error of the clocks.
 
-use super::{Replica, Role, choice::Decision, turn::Turn, window::Window};
+use super::{Replica, Role, choice::Decision, forwarding, turn::Turn, window::Window};
 use crate::{
     batch::{Batch, BatchBuilder, Command},
-    ids::{ConnectionId, Digest, Index, NodeId, View},
+    ids::{ConnectionId, Digest, Incarnation, Index, NodeId, View},
     interface::{Note, Output},
     message::{ClientResponse, Refusal, RequestKey},
     options::Options,
@@ -120,11 +120,44 @@ impl Leader {
 
 /// Who waits for the outcome of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Waiter {
-    /// On which connection.
-    pub connection: ConnectionId,
-    /// For which request.
-    pub request: RequestKey,
+pub enum Waiter {
+    /// A client of this node.
+    Client {
+        /// On which connection.
+        connection: ConnectionId,
+        /// For which request.
+        request: RequestKey,
+    },
+    /// A participant that forwarded it, and answers its client itself.
+    Forwarder {
+        /// Who.
+        node: NodeId,
+        /// In which of its messages.
+        nonce: (Incarnation, u64),
+        /// At which place there.
+        place: u32,
+    },
+}
+
+impl Waiter {
+    /// Whether this may be the command that a client waits for, as far as its request tells.
+    pub(super) fn asked_for(&self, command: &Command<&[u8]>) -> bool {
+        match (self, command) {
+            (Waiter::Client { request, .. }, Command::Request { session, sequence, .. }) => {
+                *request == RequestKey::Write(*session, *sequence)
+            }
+            (Waiter::Client { request, .. }, _) => matches!(request, RequestKey::Tag(_)),
+            (Waiter::Forwarder { .. }, _) => false,
+        }
+    }
+
+    /// The client's connection.
+    pub(super) fn connection(&self) -> Option<ConnectionId> {
+        match self {
+            Waiter::Client { connection, .. } => Some(*connection),
+            Waiter::Forwarder { .. } => None,
+        }
+    }
 }
 
 /// Requests on their way through this leader. A request is encoded into its batch the moment it arrives, so that
@@ -132,7 +165,7 @@ pub struct Waiter {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Assignments {
     /// What waits to be assigned, in batches. Only the last one still grows; if there is one alone, it may be empty.
-    queue: VecDeque<BatchBuilder>,
+    queue: VecDeque<Gathered>,
     /// How many commands wait there.
     queued: usize,
     /// When the first of them arrived.
@@ -141,38 +174,70 @@ pub(super) struct Assignments {
     waiting: VecDeque<(Index, Digest, usize)>,
     /// Who waits: for the commands of `waiting`, then for those of `queue`, in their order.
     waiters: VecDeque<Waiter>,
+    /// How many of them forwarded what they wait for.
+    forwarders: usize,
+}
+
+/// A batch that waits to be assigned.
+#[derive(Clone, Debug, Default)]
+struct Gathered {
+    /// Who forwarded it, if that matters.
+    origin: Option<NodeId>,
+    batch: BatchBuilder,
 }
 
 impl Assignments {
-    fn push(&mut self, options: &Options, waiter: Waiter, command: &Command) {
-        let fits = |batch: &&mut BatchBuilder| {
+    /// How many commands wait for a place.
+    pub(super) fn queued(&self) -> usize {
+        self.queued
+    }
+
+    /// Queues a command.
+    pub(super) fn enqueue(&mut self, now: Time, options: &Options, waiter: Waiter, command: &Command) {
+        if self.queued == 0 {
+            self.since = now;
+        }
+        let origin = forwarding::origin_of(options, waiter);
+        let fits = |gathered: &&mut Gathered| {
+            let batch = &gathered.batch;
             let grown = batch.size() + command.size();
-            batch.is_empty() || batch.len() < options.max_batch && grown <= options.max_batch_bytes
+            let room = batch.len() < options.max_batch && grown <= options.max_batch_bytes;
+            batch.is_empty() || room && gathered.origin == origin
         };
-        let size = self.queue.back().map_or(0, BatchBuilder::size);
+        let size = self.queue.back().map_or(0, |gathered| gathered.batch.size());
         match self.queue.back_mut().filter(fits) {
-            Some(batch) => batch.push(command),
+            Some(gathered) => {
+                gathered.origin = origin;
+                gathered.batch.push(command);
+            }
             None => {
                 let mut batch = BatchBuilder::with_capacity(size);
                 batch.push(command);
-                self.queue.push_back(batch);
+                self.queue.push_back(Gathered { origin, batch });
             }
         }
         self.queued += 1;
+        self.forwarders += usize::from(matches!(waiter, Waiter::Forwarder { .. }));
         self.waiters.push_back(waiter);
     }
 
-    /// Cuts the first batch of the queue, which is not empty.
-    fn cut(&mut self, stamp: Time, index: Index) -> Batch {
+    /// Cuts the first batch of the queue, which is not empty, and tells those who forwarded something in it. Returns it
+    /// with its origin.
+    fn cut(&mut self, turn: &mut Turn, stamp: Time, index: Index) -> (Batch, Option<NodeId>) {
         let first = self.queue.front_mut().expect("something is queued");
-        let count = first.len();
-        let batch = first.finish(stamp);
+        let (count, origin) = (first.batch.len(), first.origin);
+        let batch = first.batch.finish(stamp);
         if self.queue.len() > 1 {
             self.queue.pop_front();
         }
+        if self.forwarders > 0 {
+            let before = self.waiters.len() - self.queued;
+            let waiters = self.waiters.range(before..before + count);
+            forwarding::tell_places(turn, index, batch.digest(), waiters);
+        }
         self.queued -= count;
         self.waiting.push_back((index, batch.digest(), count));
-        batch
+        (batch, origin)
     }
 
     /// Refuses whoever waits: what is queued is not done, what is assigned may still take effect.
@@ -184,24 +249,24 @@ impl Assignments {
         }
         self.waiting.clear();
         self.queue.clear();
-        self.queued = 0;
+        (self.queued, self.forwarders) = (0, 0);
     }
 
     /// Takes what a connection has asked for out of the queue.
     fn forget(&mut self, connection: ConnectionId) {
         let assigned = self.waiters.len() - self.queued;
-        let stays = |waiter: &Waiter| waiter.connection != connection;
+        let stays = |waiter: &Waiter| waiter.connection() != Some(connection);
         if self.waiters.range(assigned..).all(stays) {
             return;
         }
         let queued = self.waiters.split_off(assigned);
         let mut places = queued.iter();
-        for batch in &mut self.queue {
+        for Gathered { batch, .. } in &mut self.queue {
             batch.retain(|_| stays(places.next().expect("every command has a waiter")));
         }
-        self.queue.retain(|batch| !batch.is_empty());
+        self.queue.retain(|gathered| !gathered.batch.is_empty());
         self.waiters.extend(queued.into_iter().filter(stays));
-        self.queued = self.queue.iter().map(BatchBuilder::len).sum();
+        self.queued = self.queue.iter().map(|gathered| gathered.batch.len()).sum();
     }
 
     /// When the batch interval of the first queued request ends.
@@ -212,7 +277,7 @@ impl Assignments {
 
     /// Whether a batch is to be cut now: because it is full, or has waited long enough.
     fn is_ripe(&self, options: &Options, now: Time) -> bool {
-        let full = |batch: &BatchBuilder| batch.len() >= options.max_batch;
+        let full = |gathered: &Gathered| gathered.batch.len() >= options.max_batch;
         self.queued > 0
             && (self.queue.len() > 1
                 || self.queue.front().is_some_and(full)
@@ -220,25 +285,28 @@ impl Assignments {
     }
 }
 
-fn refuse(turn: &mut Turn, waiter: Waiter, refusal: Refusal) {
-    let response = ClientResponse::Refused { request: waiter.request, refusal };
-    turn.out.push(Output::Reply { connection: waiter.connection, response });
+/// Tells who waits that it was in vain. A participant that forwarded something is told by other means.
+pub(super) fn refuse(turn: &mut Turn, waiter: Waiter, refusal: Refusal) {
+    if let Waiter::Client { connection, request } = waiter {
+        let response = ClientResponse::Refused { request, refusal };
+        turn.out.push(Output::Reply { connection, response });
+    }
 }
 
 impl Replica {
-    /// Queues a client's command, or refuses it at once.
+    /// Queues a client's command, forwards it, or refuses it at once.
     pub fn submit(&mut self, turn: &mut Turn, waiter: Waiter, command: &Command) {
         if !matches!(self.role, Role::Leader(_)) {
-            let refusal = if self.is_running() { self.not_leader() } else { Refusal::NotReady };
-            return refuse(turn, waiter, refusal);
+            if !self.forward(turn, waiter, command) {
+                let refusal = if self.is_running() { self.not_leader() } else { Refusal::NotReady };
+                refuse(turn, waiter, refusal);
+            }
+            return;
         }
         if self.assignments.queued >= self.options.queue_max {
             return refuse(turn, waiter, Refusal::Overloaded);
         }
-        if self.assignments.queued == 0 {
-            self.assignments.since = turn.now;
-        }
-        self.assignments.push(&self.options, waiter, command);
+        self.assignments.enqueue(turn.now, &self.options, waiter, command);
     }
 
     /// Forgets what a connection that is gone has asked for, as far as it has no place in the log yet. Nobody would
@@ -246,6 +314,7 @@ impl Replica {
     pub fn forget(&mut self, connection: ConnectionId) {
         self.reads.forget(connection);
         self.assignments.forget(connection);
+        self.forwards.forget(connection);
     }
 
     // ---- Assigning.
@@ -280,9 +349,9 @@ impl Replica {
         let Role::Leader(leader) = &mut self.role else { unreachable!("only a leader assigns") };
         let stamp = leader.stamp(turn.now);
         let index = leader.window.next();
-        let batch = self.assignments.cut(stamp, index);
+        let (batch, origin) = self.assignments.cut(turn, stamp, index);
         self.assignments.since = turn.now;
-        self.propose(turn, batch, false, None);
+        self.propose(turn, batch, false, origin);
     }
 
     /// Whether the window has a place for another assignment.
@@ -318,13 +387,16 @@ impl Replica {
 
     /// Who waits for the batch applied at `index`. Whoever waits for another batch there is told that its leader lost.
     pub fn take_waiters(&mut self, turn: &mut Turn, index: Index, digest: Digest) -> vec_deque::Drain<'_, Waiter> {
-        let Assignments { waiting, waiters, .. } = &mut self.assignments;
+        let Assignments { waiting, waiters, forwarders, .. } = &mut self.assignments;
         let Some((first, assigned, mut count)) = waiting.front().copied().filter(|(first, _, _)| *first <= index)
         else {
             return waiters.drain(..0);
         };
         assert!(first == index, "batches are applied in order, and so were they assigned");
         waiting.pop_front();
+        if *forwarders > 0 {
+            *forwarders -= waiters.range(..count).filter(|waiter| waiter.connection().is_none()).count();
+        }
         if assigned != digest {
             for waiter in waiters.drain(..count) {
                 refuse(turn, waiter, Refusal::Deposed { leader: self.following });

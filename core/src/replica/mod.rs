@@ -8,6 +8,7 @@
 //! | `links` | `Hello`, `Refused`: who is at the other end, and the founding of the cluster |
 //! | `view_change` | `Canvass`, `Prepare`, `Promise`, `Reject`: who leads |
 //! | `assignment` | clients and leader: queue, batches, window, log time |
+//! | `forwarding` | `Forward`, `Forwarded`: commands of clients that are connected to another node |
 //! | `replication` | `Accept`, `Accepted`: storing a batch at a replication quorum |
 //! | `coordination` | `Assign`: the same on a leader's behalf; whom to ask |
 //! | `commit` | `Chosen`, floors, `Fetch`, `Entries`: learning what is chosen |
@@ -34,6 +35,7 @@ pub mod assignment;
 mod choice;
 mod commit;
 mod coordination;
+mod forwarding;
 mod links;
 pub mod log;
 pub mod quorum;
@@ -57,6 +59,7 @@ use alloc::boxed::Box;
 use assignment::{Assignments, Leader};
 use commit::{Hollow, Learner};
 use coordination::Coordinations;
+use forwarding::Forwards;
 use links::Links;
 use log::{Entry, Log};
 use rand_chacha::{ChaCha8Rng, rand_core::RngCore};
@@ -85,6 +88,7 @@ pub struct Replica {
     links: Links,
     learner: Learner,
     coordinations: Coordinations,
+    forwards: Forwards,
     hollow: Option<Hollow>,
     assignments: Assignments,
     reads: Reads,
@@ -135,6 +139,7 @@ impl Replica {
             links: Links::new(config, &identity),
             learner: Learner::new(recovered.floor),
             coordinations: Coordinations::default(),
+            forwards: Forwards::default(),
             hollow: recovered.loss.then(Hollow::default),
             assignments: Assignments::default(),
             reads: Reads::default(),
@@ -203,6 +208,8 @@ impl Replica {
             PeerMessage::Assign { view, index, batch, floor } => {
                 self.assigned(turn, from, coordination::Assign { view, index, batch, floor });
             }
+            PeerMessage::Forward { nonce, batch } => self.forward_asked(turn, from, nonce, &batch),
+            PeerMessage::Forwarded { nonce, outcome } => self.forwarded(turn, from, nonce, outcome),
         }
     }
 
@@ -236,6 +243,7 @@ impl Replica {
                 self.retry_promises(turn);
                 self.retry_assignments(turn);
                 self.retry_coordinations(turn);
+                self.retry_forwards(turn);
                 self.retry_fetch(turn);
             }
         }
@@ -254,6 +262,7 @@ impl Replica {
     /// Ends a driver's turn: assigns what is queued, confirms what is read, and records the floor if a round goes out
     /// anyway.
     pub fn end_turn(&mut self, turn: &mut Turn, next_expiry: Option<Time>) {
+        self.forward_gathered(turn);
         self.assign(turn, next_expiry);
         self.confirm_reads(turn);
         if self.log.floor() > self.recorded_floor && turn.journal.wants_flush() {
@@ -264,7 +273,7 @@ impl Replica {
 
     /// Whether [`Replica::end_turn`] has something to do now.
     pub fn wants_turn(&self, now: Time, next_expiry: Option<Time>) -> bool {
-        self.wants_assign(now, next_expiry) || self.wants_confirm()
+        self.wants_assign(now, next_expiry) || self.wants_confirm() || self.wants_forward()
     }
 
     /// The next moment at which [`Replica::wake`] or [`Replica::end_turn`] has something to do.
@@ -430,6 +439,7 @@ impl Replica {
         turn.note(Note::Promised { view });
         self.coordinations.clear();
         self.following = None;
+        self.forwards.refuse_all(turn, None);
     }
 
     fn become_follower(&mut self, turn: &mut Turn, why: StepDown) {
@@ -470,6 +480,7 @@ impl Replica {
         let leader = self.following.filter(|leader| *leader != self.me);
         self.assignments.refuse_all(turn, leader);
         self.reads.refuse_all(turn, leader);
+        self.forwards.refuse_all(turn, leader);
     }
 
     fn put_off_election(&mut self, turn: &mut Turn) {

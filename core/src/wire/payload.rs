@@ -128,6 +128,8 @@ impl<P> PeerMessage<P> {
             PeerMessage::Assign { view, index, ref batch, floor } => {
                 PeerMessage::Assign { view, index, batch: hold(batch)?, floor }
             }
+            PeerMessage::Forward { nonce, ref batch } => PeerMessage::Forward { nonce, batch: hold(batch)? },
+            PeerMessage::Forwarded { nonce, outcome } => PeerMessage::Forwarded { nonce, outcome },
         })
     }
 }

@@ -86,6 +86,12 @@ pub(super) fn peer_messages() -> Vec<PeerMessage> {
         },
         PeerMessage::Entries { nonce: ask, leading: None, entries: vec![] },
         PeerMessage::Assign { view: VIEW, index: Index(5), batch: batch(3), floor: Index(4) },
+        PeerMessage::Forward { nonce: ask, batch: batch(3) },
+        PeerMessage::Forwarded {
+            nonce: ask,
+            outcome: ForwardOutcome::Placed { index: Index(5), digest: Digest(9), at: 1, first: 2, count: 3 },
+        },
+        PeerMessage::Forwarded { nonce: ask, outcome: ForwardOutcome::Refused { count: 3 } },
     ]
 }
 

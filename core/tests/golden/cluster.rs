@@ -86,6 +86,7 @@ impl Cluster {
                 "explicit_commit" => options.explicit_commit = value == "on",
                 "thrifty" => options.thrifty = value == "on",
                 "delegate" => options.delegate = value.parse()?,
+                "participant" => options.participant = value.parse()?,
                 "heartbeat" => options.heartbeat = span()?,
                 "election_timeout" => options.election_timeout = span()?,
                 "queue_max" => options.queue_max = value.parse().map_err(|_| bad())?,

@@ -17,7 +17,7 @@ names!(NOTES, Note {
     Candidate { .. }, Leading { .. }, WindowOpened { .. }, SteppedDown { .. }, Promised { .. }, Assigned { .. },
     Accepted { .. }, Chosen { .. }, Committed { .. }, Applied { .. }, Executed { .. }, Repeated { .. }, Expired { .. },
     ReadNoted { .. }, Repaired { .. }, Whole {}, Fetching { .. }, Retransmitted { .. },
-    Widened { .. }, Reassigned { .. }
+    ForwardTaken { .. }, ForwardPlaced { .. }, Widened { .. }, Reassigned { .. }
 });
 
 names!(REASONS, Ignored {

@@ -33,7 +33,9 @@ impl Ledger {
             PeerMessage::Hello(hello) => {
                 self.cluster = hello.founded.as_ref().map(|(cluster, _)| *cluster).or(self.cluster)
             }
-            PeerMessage::Accept { batch, .. } | PeerMessage::Assign { batch, .. } => self.name(batch),
+            PeerMessage::Accept { batch, .. }
+            | PeerMessage::Assign { batch, .. }
+            | PeerMessage::Forward { batch, .. } => self.name(batch),
             PeerMessage::Entries { entries, .. } => entries.iter().for_each(|(_, batch)| self.name(batch)),
             PeerMessage::Promise(promise) => {
                 promise.entries.iter().filter_map(|entry| entry.accepted.as_ref()).for_each(|(_, b)| self.name(b));

@@ -93,7 +93,8 @@ impl Ghost {
             }
             // A promise named here only makes the receiver ask above it: nothing rests on its being durable.
             PeerMessage::CanvassReply { .. } | PeerMessage::Reject { .. } => Ok(()),
-            PeerMessage::Refused { .. } | PeerMessage::Fetch { .. } => Ok(()),
+            PeerMessage::Forward { batch, .. } => self.batch(node, batch),
+            PeerMessage::Refused { .. } | PeerMessage::Fetch { .. } | PeerMessage::Forwarded { .. } => Ok(()),
         }
     }
 

@@ -3,7 +3,7 @@
 use ios_core::{
     ids::{Index, View},
     interface::Note,
-    message::PeerMessage,
+    message::{ForwardOutcome, PeerMessage},
 };
 
 /// The kinds of messages, by the names of their variants; client messages are one kind each way.
@@ -25,6 +25,8 @@ pub enum MessageKind {
     Fetch,
     Entries,
     Assign,
+    Forward,
+    Forwarded,
     /// Any message from a client to a member.
     Request,
     /// Any message from a member to a client.
@@ -33,7 +35,7 @@ pub enum MessageKind {
 
 impl MessageKind {
     /// All kinds, with their names.
-    pub const NAMES: [(MessageKind, &'static str); 17] = [
+    pub const NAMES: [(MessageKind, &'static str); 19] = [
         (MessageKind::Hello, "Hello"),
         (MessageKind::Refused, "Refused"),
         (MessageKind::Canvass, "Canvass"),
@@ -49,6 +51,8 @@ impl MessageKind {
         (MessageKind::Fetch, "Fetch"),
         (MessageKind::Entries, "Entries"),
         (MessageKind::Assign, "Assign"),
+        (MessageKind::Forward, "Forward"),
+        (MessageKind::Forwarded, "Forwarded"),
         (MessageKind::Request, "Request"),
         (MessageKind::Response, "Response"),
     ];
@@ -78,6 +82,13 @@ impl Subject {
             PeerMessage::Reject { view, .. } => (MessageKind::Reject, Some(*view), None),
             PeerMessage::Accept { view, index, .. } => (MessageKind::Accept, Some(*view), Some(*index)),
             PeerMessage::Assign { view, index, .. } => (MessageKind::Assign, Some(*view), Some(*index)),
+            PeerMessage::Forward { .. } => (MessageKind::Forward, None, None),
+            PeerMessage::Forwarded { outcome: ForwardOutcome::Placed { index, .. }, .. } => {
+                (MessageKind::Forwarded, None, Some(*index))
+            }
+            PeerMessage::Forwarded { outcome: ForwardOutcome::Refused { .. }, .. } => {
+                (MessageKind::Forwarded, None, None)
+            }
             PeerMessage::Accepted { view, index, .. } => (MessageKind::Accepted, Some(*view), Some(*index)),
             PeerMessage::Chosen { view, index, .. } => (MessageKind::Chosen, Some(*view), Some(*index)),
             PeerMessage::Heartbeat { view, .. } => (MessageKind::Heartbeat, Some(*view), None),
@@ -221,6 +232,8 @@ impl EventKind {
             | Note::Ignored(_)
             | Note::Executed { .. }
             | Note::Expired { .. }
+            | Note::ForwardTaken { .. }
+            | Note::ForwardPlaced { .. }
             | Note::Widened { .. }
             | Note::Reassigned { .. }
             | Note::Whole => return None,

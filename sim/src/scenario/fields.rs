@@ -2,7 +2,7 @@
 
 use super::{Cluster, Disk, Links, Workload};
 use ios_core::{
-    options::{Delegate, Seal},
+    options::{Delegate, Participant, Seal},
     replica::quorum::QuorumSpec,
     time::Span,
 };
@@ -87,14 +87,20 @@ impl Value for QuorumSpec {
     }
 }
 
-impl Value for Delegate {
-    fn read(text: &str) -> Result<Self, String> {
-        text.parse()
-    }
-    fn write(&self) -> String {
-        self.to_string()
-    }
+macro_rules! words {
+    ($($type:ty),*) => {$(
+        impl Value for $type {
+            fn read(text: &str) -> Result<Self, String> {
+                text.parse()
+            }
+            fn write(&self) -> String {
+                self.to_string()
+            }
+        }
+    )*};
 }
+
+words!(Delegate, Participant);
 
 impl Value for Seal {
     fn read(text: &str) -> Result<Self, String> {
@@ -165,6 +171,7 @@ record! { Cluster {
     "explicit_commit" => options.explicit_commit;
     "thrifty" => options.thrifty;
     "delegate" => options.delegate;
+    "participant" => options.participant;
     "queue_max" => options.queue_max;
     "reads_max" => options.reads_max;
     "segment_bytes" => options.journal.segment_bytes;

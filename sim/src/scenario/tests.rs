@@ -53,7 +53,8 @@ liveness core=n1,n2,n3,n4 within=5s
 /// What would be too long a line there.
 const CLUSTER: &str = "cluster nodes=5 quorum=fixed:2 window=1 index_exclusivity=on implicit_commit=on clients=3 \
     told=2 session_ttl=500ms client_retry=100ms client_deadline=1s heartbeat=20ms election_timeout=200ms \
-    max_batch=1 max_batch_bytes=512 batch_interval=1ms explicit_commit=on thrifty=on delegate=2 queue_max=4 reads_max=5 segment_bytes=65535 segment_records=64 seal=eager \
+    max_batch=1 max_batch_bytes=512 batch_interval=1ms explicit_commit=on thrifty=on delegate=2 participant=forward \
+    queue_max=4 reads_max=5 segment_bytes=65535 segment_records=64 seal=eager \
     seal_idle=7ms";
 
 #[test]
@@ -89,9 +90,9 @@ fn what_is_misspelt_is_refused_with_its_line_and_a_suggestion() {
     refused(
         "cluster application=none",
         "line 2: unknown key \"application\"; there are nodes, quorum, window, index_exclusivity, \
-         implicit_commit, clients, told, session_ttl, client_retry, client_deadline, heartbeat, election_timeout, max_batch, \
-         max_batch_bytes, batch_interval, explicit_commit, thrifty, delegate, queue_max, reads_max, segment_bytes, segment_records, seal, \
-         seal_idle",
+         implicit_commit, clients, told, session_ttl, client_retry, client_deadline, heartbeat, \
+         election_timeout, max_batch, max_batch_bytes, batch_interval, explicit_commit, thrifty, delegate, \
+         participant, queue_max, reads_max, segment_bytes, segment_records, seal, seal_idle",
     );
     refused("at 1ms crahs n1 power", "line 2: unknown action \"crahs\"; did you mean \"crash\"?");
     refused("at 1ms crash n1 pwoer", "line 2: unknown kind of crash \"pwoer\"; did you mean \"power\"?");

@@ -473,6 +473,8 @@ fn number_of(message: &PeerMessage) -> u64 {
         PeerMessage::Heartbeat { round, .. } | PeerMessage::HeartbeatAck { round, .. } => *round,
         PeerMessage::Fetch { nonce, .. } | PeerMessage::Entries { nonce, .. } => nonce.0.0 << 32 ^ nonce.1,
         PeerMessage::Hello(hello) => hello.incarnation.0,
+        PeerMessage::Forward { nonce, .. } => nonce.0.0 << 32 ^ nonce.1,
+        PeerMessage::Forwarded { nonce, outcome } => nonce.0.0 << 32 ^ nonce.1 ^ (outcome.range().0 as u64) << 48,
         _ => 0,
     }
 }

@@ -59,6 +59,8 @@ fn counter_of(note: &Note) -> Option<Counter> {
         Note::Repaired { .. } => Counter::RottenRepaired,
         Note::Fetching { .. } => Counter::Fetches,
         Note::Retransmitted { .. } => Counter::Retransmissions,
+        Note::ForwardTaken { .. } => Counter::Forwards,
+        Note::ForwardPlaced { .. } => Counter::ForwardsPlaced,
         Note::Widened { .. } => Counter::ThriftyWidened,
         Note::Reassigned { .. } => Counter::DelegatesReplaced,
     })
