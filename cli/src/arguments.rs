@@ -1,7 +1,7 @@
 //! The command line. Help begins with examples.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use ios_core::{ids::NodeId, time::Span};
+use ios_core::{ids::NodeId, message::ReadMode, time::Span};
 use std::{ffi::OsString, path::PathBuf};
 
 const EXAMPLES: &str = "\
@@ -46,6 +46,10 @@ pub struct Global {
     /// How long to wait for an outcome
     #[arg(long, global = true, value_name = "TIME", default_value = "5s", value_parser = span, env = "IOS_TIMEOUT")]
     pub timeout: Span,
+    /// Who may answer a read: leader, participant (any member that serves such reads), or stale (any member, at once,
+    /// from a state that may be old; the answer names its revision)
+    #[arg(long, global = true, value_name = "MODE", value_parser = read_mode)]
+    pub read: Option<ReadMode>,
     /// What to log: error, warn, info, debug, trace, or a filter such as runtime=debug
     #[arg(long, global = true, value_name = "LEVEL", env = "IOS_LOG")]
     pub log: Option<String>,
@@ -137,6 +141,14 @@ pub enum Command {
     Bench(Bench),
     /// Print the version
     Version,
+}
+
+impl Command {
+    /// Whether it can do something with `--read`.
+    pub fn reads(&self) -> bool {
+        use Command::{Count, Exists, Get, Ls, Repl};
+        matches!(self, Repl(_) | Get { .. } | Exists { .. } | Count | Ls { .. })
+    }
 }
 
 /// A member and its data directory.
@@ -242,6 +254,12 @@ fn node(text: &str) -> Result<NodeId, String> {
         Ok(id) if id < NodeId::LIMIT => Ok(NodeId(id)),
         _ => Err(format!("a member's id is a number from 0 to {}", NodeId::LIMIT - 1)),
     }
+}
+
+fn read_mode(text: &str) -> Result<ReadMode, String> {
+    let modes = [ReadMode::Leader, ReadMode::Participant, ReadMode::Stale];
+    let named = modes.into_iter().find(|mode| mode.to_string() == text);
+    named.ok_or_else(|| "choose leader, participant or stale".to_owned())
 }
 
 fn span(text: &str) -> Result<Span, String> {

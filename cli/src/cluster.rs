@@ -7,8 +7,9 @@ use crate::{
 };
 use bytes::Bytes;
 use ios_core::{
-    client::{ClientOptions, Outcome},
+    client::{Ask, ClientOptions, Outcome},
     ids::Revision,
+    message::ReadMode,
     service::Access,
     time::Span,
 };
@@ -67,6 +68,7 @@ pub fn resolve(text: &str) -> Result<SocketAddr, Failure> {
 /// A client and how long it waits.
 pub struct Connection {
     client: BlockingClient,
+    read: ReadMode,
     timeout: Span,
 }
 
@@ -86,12 +88,16 @@ impl Connection {
         addresses.iter().try_for_each(|text| resolve(text).map(drop))?;
         let client = BlockingClient::new(&addresses, ClientOptions::default())
             .map_err(|error| Failure::system("make a client", error))?;
-        Ok(Self { client, timeout: global.timeout })
+        Ok(Self { client, read: global.read.unwrap_or_default(), timeout: global.timeout })
     }
 
     /// Asks, and waits for the outcome.
     pub fn ask(&mut self, access: Access, request: Bytes) -> Result<Answer, Failure> {
-        let outcome = self.client.submit(access, request, self.timeout);
+        let ask = match access {
+            Access::Write => Ask::Write,
+            Access::Read => Ask::Read(self.read),
+        };
+        let outcome = self.client.submit(ask, request, self.timeout);
         match outcome.map_err(|error| Failure::system("wait for an answer", error))? {
             Outcome::Done { revision, reply } => Ok(Answer { revision, reply }),
             Outcome::NotDone { why } => Err(self.with_troubles(Failure::not_done(&why))),

@@ -41,6 +41,9 @@ fn run(Arguments { global, command }: Arguments) -> Result<Exit, Failure> {
     let serves = matches!(command, Some(Command::Serve(_)));
     logging::start(global.log.as_deref().unwrap_or(if serves { "info" } else { "error" }))?;
     let Some(command) = command else { return repl::run(&global, &arguments::Repl::default()) };
+    if global.read.is_some() && !command.reads() {
+        return Err(Failure::new(Exit::Usage, "--read says who may answer a read, and this command is none"));
+    }
     match command {
         Command::Init(place) => serve::init(&global, &place),
         Command::Serve(serve) => serve::serve(&global, &serve),

@@ -4,7 +4,7 @@
 
 mod fixture;
 
-use fixture::{Cluster, IOS, PATIENCE, assert_success, clean};
+use fixture::{Cluster, IOS, PATIENCE, assert_success, clean, eventually};
 use rustix::{
     process::Signal,
     pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
@@ -234,6 +234,29 @@ fn one_shot_verbs_say_how_it_went() {
     let mut typo = cluster.command(&["staus"]);
     let said = String::from_utf8(typo.output().unwrap().stderr).unwrap();
     assert!(said.contains("'status'"), "{said}");
+}
+
+#[test]
+fn reads_are_answered_by_whom_the_caller_chooses() {
+    for (settings, participant) in [("[node]\nparticipant_read = true\n", "v\n"), ("", "")] {
+        let cluster = Cluster::start(3, settings);
+        cluster.leader();
+        cluster.say(&["put", "k", "v"]);
+        let get = |read: &str| cluster.command(&["get", "k", "--read", read]).output().unwrap();
+        assert_eq!(get("leader").stdout, b"v\n");
+        let answer = get("participant");
+        let said = String::from_utf8(answer.stderr).unwrap();
+        assert_eq!(String::from_utf8(answer.stdout).unwrap(), participant, "{said}");
+        assert_eq!(
+            said.contains("this member serves no participant reads (option participant_read)"),
+            participant.is_empty()
+        );
+        assert_eq!(answer.status.code(), Some(if participant.is_empty() { 4 } else { 0 }));
+        // Everyone hears of the write by the next heartbeat; until then a stale read may find no such key.
+        eventually("a stale read sees the write", || get("stale").stdout == b"v\n");
+        assert_eq!(cluster.command(&["put", "k", "w", "--read", "stale"]).output().unwrap().status.code(), Some(2));
+        assert_eq!(get("fresh").status.code(), Some(2));
+    }
 }
 
 #[test]

@@ -434,6 +434,13 @@ pub enum Note {
         /// Who is to see to it now; the leader itself last.
         to: NodeId,
     },
+    /// A recovery quorum told how far its logs go: participant reads are answered when `high` is executed here.
+    BarrierPassed {
+        /// The farthest that any of them goes.
+        high: Index,
+        /// Everything up to here is committed already.
+        floor: Index,
+    },
 }
 
 /// Input without use, by the rule that says so. Each is counted.
@@ -461,6 +468,8 @@ pub enum Ignored {
     OtherLife,
     /// A disk completion that no operation waits for.
     UnknownOp,
+    /// A question that cannot be answered by a node that lost records it cannot name.
+    Hollow,
 }
 
 /// Why a leader or candidate gave up.

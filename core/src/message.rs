@@ -151,6 +151,22 @@ pub enum PeerMessage<P = Batch> {
         /// What became of them.
         outcome: ForwardOutcome,
     },
+    /// How far does your log go? Asked for participant reads.
+    Barrier {
+        /// Matches the answer: (incarnation, counter).
+        nonce: (Incarnation, u64),
+    },
+    /// Answer to `Barrier`.
+    HighWater {
+        /// The request's.
+        nonce: (Incarnation, u64),
+        /// Nothing above here was ever accepted by the sender, or is known to it as chosen.
+        high: Index,
+        /// Everything up to here is chosen.
+        floor: Index,
+        /// The sender's promise.
+        view: View,
+    },
 }
 
 /// What became of forwarded commands.
@@ -200,14 +216,16 @@ impl<P> PeerMessage<P> {
             | PeerMessage::Accepted { view, .. }
             | PeerMessage::Chosen { view, .. }
             | PeerMessage::Heartbeat { view, .. }
-            | PeerMessage::HeartbeatAck { view, .. } => view.round,
+            | PeerMessage::HeartbeatAck { view, .. }
+            | PeerMessage::HighWater { view, .. } => view.round,
             PeerMessage::Promise(promise) => promise.view.round,
             PeerMessage::Entries { leading, .. } => leading.map_or(0, |(view, _)| view.round),
             PeerMessage::Hello(_)
             | PeerMessage::Refused { .. }
             | PeerMessage::Fetch { .. }
             | PeerMessage::Forward { .. }
-            | PeerMessage::Forwarded { .. } => 0,
+            | PeerMessage::Forwarded { .. }
+            | PeerMessage::Barrier { .. } => 0,
         }
     }
 }
@@ -310,6 +328,28 @@ pub struct Unknown {
     pub committed: bool,
 }
 
+/// Who may answer a read, and how new what it sees is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
+pub enum ReadMode {
+    /// The leader alone. Linearizable.
+    #[default]
+    Leader,
+    /// Any member that serves such reads, once a recovery quorum has told how far its logs go. Linearizable.
+    Participant,
+    /// Any member, at once, from a state that was true at the revision it names and may be old.
+    Stale,
+}
+
+impl fmt::Display for ReadMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ReadMode::Leader => "leader",
+            ReadMode::Participant => "participant",
+            ReadMode::Stale => "stale",
+        })
+    }
+}
+
 /// From a client to a node.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum ClientRequest<P = Bytes> {
@@ -364,6 +404,20 @@ pub enum ClientRequest<P = Bytes> {
     Members {
         /// Echoed in the answer.
         tag: u64,
+    },
+    /// A linearizable read, confirmed by a recovery quorum: [`ReadMode::Participant`].
+    ParticipantRead {
+        /// Echoed in the answer.
+        tag: u64,
+        /// The service's query.
+        payload: P,
+    },
+    /// What is the state here, however old it is? [`ReadMode::Stale`].
+    StaleRead {
+        /// Echoed in the answer.
+        tag: u64,
+        /// The service's query.
+        payload: P,
     },
 }
 
@@ -485,6 +539,11 @@ pub enum Refusal {
     Expired,
     /// Answered before, and the client said that it had the answer.
     Stale,
+    /// Not queued: this node serves no reads of this mode.
+    NotServed {
+        /// Which.
+        mode: ReadMode,
+    },
 }
 
 impl Refusal {
@@ -506,6 +565,7 @@ impl fmt::Display for Refusal {
             Refusal::Deposed { .. } => f.write_str("the leader lost its place; the outcome is open"),
             Refusal::Expired => f.write_str("the session has expired"),
             Refusal::Stale => f.write_str("answered before"),
+            Refusal::NotServed { mode } => write!(f, "this member serves no {mode} reads (option {mode}_read)"),
         }
     }
 }

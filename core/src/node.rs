@@ -15,7 +15,7 @@ use crate::{
     ids::{ConnectionId, Index, NodeId, View},
     interface::{CloseReason, Ignored, Input, Note, Output, ReadDisk, Timer},
     journal::{Journal, JournalError, Recovered},
-    message::{ClientRequest, ClientResponse, Refusal, RequestKey, Status},
+    message::{ClientRequest, ClientResponse, ReadMode, Refusal, RequestKey, Status},
     options::{BadOption, Options},
     replica::{
         ROUND_MAX, Replica,
@@ -298,7 +298,15 @@ impl<S: Service> Node<S> {
                 let command = Command::Request { session, sequence, acked, payload };
                 (RequestKey::Write(session, sequence), Work::Command(command))
             }
-            ClientRequest::Read { tag, payload } => (RequestKey::Tag(tag), Work::Read { tag, payload }),
+            ClientRequest::Read { tag, payload } => {
+                (RequestKey::Tag(tag), Work::Read { tag, mode: ReadMode::Leader, payload })
+            }
+            ClientRequest::ParticipantRead { tag, payload } => {
+                (RequestKey::Tag(tag), Work::Read { tag, mode: ReadMode::Participant, payload })
+            }
+            ClientRequest::StaleRead { tag, payload } => {
+                (RequestKey::Tag(tag), Work::Read { tag, mode: ReadMode::Stale, payload })
+            }
         };
         let objection = match &work {
             _ if self.phase != Phase::Running => Some(Refusal::NotReady),
@@ -309,10 +317,20 @@ impl<S: Service> Node<S> {
         if let Some(refusal) = objection {
             return reply(out, ClientResponse::Refused { request, refusal });
         }
-        self.with_turn(out, |replica, turn| match work {
-            Work::Command(command) => replica.submit(turn, Waiter::Client { connection, request }, &command),
-            Work::Read { tag, payload } => replica.read(turn, Read { connection, tag, payload }),
-        });
+        let read = |tag, payload| Read { connection, tag, payload };
+        match work {
+            Work::Command(command) => {
+                let waiter = Waiter::Client { connection, request };
+                self.with_turn(out, |replica, turn| replica.submit(turn, waiter, &command));
+            }
+            Work::Read { tag, mode: ReadMode::Leader, payload } => {
+                self.with_turn(out, |replica, turn| replica.read(turn, read(tag, payload)));
+            }
+            Work::Read { tag, mode: ReadMode::Participant, payload } => {
+                self.with_turn(out, |replica, turn| replica.participant_read(turn, read(tag, payload)));
+            }
+            Work::Read { tag, mode: ReadMode::Stale, payload } => self.answer_read(out, &read(tag, payload)),
+        }
     }
 
     // ---- What follows from any input.
@@ -369,14 +387,19 @@ impl<S: Service> Node<S> {
 
     fn answer_reads(&mut self, out: &mut Vec<Output>) {
         while let Some(reads) = self.replica.take_confirmed(self.applied) {
-            for Read { connection, tag, payload } in reads {
-                let mut reply = Vec::new();
-                self.machine.query(&payload, &mut reply);
-                let revision = self.machine.revision();
-                let response = ClientResponse::Read { tag, revision, payload: Bytes::from(reply) };
-                out.push(Output::Reply { connection, response });
+            for read in reads {
+                self.answer_read(out, &read);
             }
         }
+    }
+
+    /// Evaluates a read on the state as it is here and now.
+    fn answer_read(&self, out: &mut Vec<Output>, Read { connection, tag, payload }: &Read) {
+        let mut reply = Vec::new();
+        self.machine.query(payload, &mut reply);
+        let revision = self.machine.revision();
+        let response = ClientResponse::Read { tag: *tag, revision, payload: Bytes::from(reply) };
+        out.push(Output::Reply { connection: *connection, response });
     }
 
     fn stop(&mut self, out: &mut Vec<Output>, last: Output) {
@@ -392,7 +415,7 @@ impl<S: Service> Node<S> {
 
 enum Work {
     Command(Command),
-    Read { tag: u64, payload: Bytes },
+    Read { tag: u64, mode: ReadMode, payload: Bytes },
 }
 
 fn opened_note(recovered: &Recovered) -> Note {

@@ -27,9 +27,11 @@ pub struct Options {
     pub delegate: Delegate,
     /// What this node does with a client's command while it follows a leader.
     pub participant: Participant,
+    /// Serve participant reads, whether this node leads or not.
+    pub participant_read: bool,
     /// Most requests waiting for a place in the window; beyond it they are refused as overloaded.
     pub queue_max: usize,
-    /// Most leader reads waiting for confirmation or for the log to be applied.
+    /// Most leader reads, and most participant reads, waiting for confirmation or for the log to be applied.
     pub reads_max: usize,
     /// How the journal lays out its files.
     pub journal: JournalOptions,
@@ -151,6 +153,7 @@ impl Default for Options {
             thrifty: false,
             delegate: Delegate::None,
             participant: Participant::Redirect,
+            participant_read: false,
             queue_max: 64 * 1024,
             reads_max: 64 * 1024,
             journal: JournalOptions::default(),

@@ -68,6 +68,7 @@ impl Display for Note {
             Note::Repeated { session, sequence } => write!(f, "Repeated session={session} sequence={sequence}"),
             Note::Expired { session } => write!(f, "Expired session={session}"),
             Note::ReadNoted { index } => write!(f, "ReadNoted {index}"),
+            Note::BarrierPassed { high, floor } => write!(f, "BarrierPassed {high} floor={floor}"),
             Note::Repaired { index } => write!(f, "Repaired {index}"),
             Note::Whole => f.write_str("Whole"),
             Note::Fetching { from, to } => write!(f, "Fetching {from}..={to}"),
@@ -131,6 +132,12 @@ impl<P: Display> Display for PeerMessage<P> {
                     }
                     ForwardOutcome::Refused { count } => write!(f, "0+{count} refused"),
                 }
+            }
+            PeerMessage::Barrier { nonce: (incarnation, counter) } => {
+                write!(f, "Barrier nonce={incarnation}/{counter}")
+            }
+            PeerMessage::HighWater { nonce: (incarnation, counter), high, floor, view } => {
+                write!(f, "HighWater {high} nonce={incarnation}/{counter} floor={floor} promised={view}")
             }
         }
     }
@@ -210,6 +217,12 @@ impl<P: AsRef<[u8]>> Display for ClientRequest<P> {
             ClientRequest::Read { tag, payload } => write!(f, "Read tag={tag} bytes={}", payload.as_ref().len()),
             ClientRequest::Status { tag } => write!(f, "Status tag={tag}"),
             ClientRequest::Members { tag } => write!(f, "Members tag={tag}"),
+            ClientRequest::ParticipantRead { tag, payload } => {
+                write!(f, "ParticipantRead tag={tag} bytes={}", payload.as_ref().len())
+            }
+            ClientRequest::StaleRead { tag, payload } => {
+                write!(f, "StaleRead tag={tag} bytes={}", payload.as_ref().len())
+            }
         }
     }
 }

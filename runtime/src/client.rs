@@ -12,9 +12,8 @@ use crate::{
 };
 use bytes::Bytes;
 use ios_core::{
-    client::{Client, ClientInput, ClientNote, ClientOptions, ClientOutput, EndpointId, OperationId, Outcome},
+    client::{Ask, Client, ClientInput, ClientNote, ClientOptions, ClientOutput, EndpointId, OperationId, Outcome},
     message::{ClientRequest, ClientResponse, Status},
-    service::Access,
     time::{Span, Time},
     wire::{Encoder, FrameReader},
 };
@@ -84,8 +83,8 @@ impl BlockingClient {
     }
 
     /// Does one thing and waits for its outcome, `timeout` at the longest.
-    pub fn submit(&mut self, access: Access, payload: Bytes, timeout: Span) -> io::Result<Outcome> {
-        let operation = self.start(access, payload, timeout);
+    pub fn submit(&mut self, ask: impl Into<Ask>, payload: Bytes, timeout: Span) -> io::Result<Outcome> {
+        let operation = self.start(ask, payload, timeout);
         loop {
             if let Some(outcome) = self.take(operation) {
                 return Ok(outcome);
@@ -95,11 +94,11 @@ impl BlockingClient {
     }
 
     /// Begins one thing. [`BlockingClient::turn`] moves it on, [`BlockingClient::take`] tells the outcome.
-    pub fn start(&mut self, access: Access, payload: Bytes, timeout: Span) -> OperationId {
+    pub fn start(&mut self, ask: impl Into<Ask>, payload: Bytes, timeout: Span) -> OperationId {
         let operation = OperationId(self.next_operation);
         self.next_operation += 1;
         let deadline = self.clock.now() + timeout;
-        self.inputs.push_back(ClientInput::Submit { operation, access, payload, deadline });
+        self.inputs.push_back(ClientInput::Submit { operation, ask: ask.into(), payload, deadline });
         self.step();
         operation
     }

@@ -51,6 +51,7 @@ fn name(note: &Note) -> &'static str {
         Note::Repeated { .. } => "repeated",
         Note::Expired { .. } => "expired",
         Note::ReadNoted { .. } => "read_noted",
+        Note::BarrierPassed { .. } => "barrier_passed",
         Note::Repaired { .. } => "repaired",
         Note::Whole => "whole",
         Note::Fetching { .. } => "fetching",
@@ -98,7 +99,8 @@ fn log(note: &Note) {
         | Note::Committed { .. }
         | Note::Applied { .. }
         | Note::Executed { .. }
-        | Note::ReadNoted { .. } => tracing::trace!(?note),
+        | Note::ReadNoted { .. }
+        | Note::BarrierPassed { .. } => tracing::trace!(?note),
     }
 }
 

@@ -190,6 +190,7 @@ fn cluster(draw: &mut Draw) -> Cluster {
         3..=4 => Delegate::Rotate(draw.range(1, nodes) as u8),
         _ => Delegate::Forwarder,
     };
+    options.participant_read = draw.coin();
     options.queue_max = if draw.one_in(5) { draw.log(1, 16) as usize } else { options.queue_max };
     options.reads_max = if draw.one_in(5) { draw.log(1, 16) as usize } else { options.reads_max };
     let journal = &mut options.journal;
@@ -251,6 +252,8 @@ fn workload(draw: &mut Draw, cluster: &Cluster, run: Span) -> Workload {
         ops: ops as u32,
         keys: draw.log(1, 16) as u32,
         reads: Percent(*draw.pick(&[0, 10, 30, 50, 90])),
+        participant: Percent(if cluster.options.participant_read { *draw.pick(&[10, 50, 100]) } else { 0 }),
+        stale: Percent(*draw.pick(&[0, 0, 20, 50])),
         deletes: Percent(*draw.pick(&[0, 5, 20])),
         cas: Percent(*draw.pick(&[0, 10, 40])),
         multi: Percent(*draw.pick(&[0, 5, 30])),
@@ -578,6 +581,9 @@ mod tests {
             "quorum=grid:",
             "/transposed",
             "quorum=explicit:",
+            "participant_read=on",
+            " participant=",
+            " stale=",
             "window=1 ",
             "seal=eager",
             "max_batch=1 ",

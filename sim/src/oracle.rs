@@ -52,7 +52,8 @@ oracles! {
     Window = "window",
     /// I7. Where exclusivity is asked for, no index ever carries two different batches of clients.
     Exclusivity = "exclusivity",
-    /// A leader's read is confirmed by a replication quorum that followed it after the read had arrived.
+    /// Whoever answers a read has executed all that anybody had when it arrived: a leader whom a replication quorum
+    /// followed after that, or a participant to whom a recovery quorum told how far its logs go.
     Read = "read",
     /// I10. A request of a session takes effect once, and is answered with what that once gave.
     Once = "once",

@@ -157,6 +157,10 @@ counters! {
     LinksRefused: Protocol = "links_refused",
     /// Leader reads noted.
     ReadsNoted: Protocol = "reads_noted",
+    /// Rounds of participant reads that a recovery quorum answered.
+    Barriers: Protocol = "barriers",
+    /// Those of them after which the reads had to wait for the log.
+    BarriersWaited: Protocol = "barriers_waited",
     /// Requests that executed.
     Executed: Protocol = "executed",
     /// Repeated requests that got the first reply.
@@ -170,6 +174,10 @@ counters! {
     Answered: Client = "answered",
     /// Operations answered that were reads.
     ReadsAnswered: Client = "reads_answered",
+    /// Those asked for as participant reads.
+    ParticipantReads: Client = "participant_reads",
+    /// Those asked for as stale reads.
+    StaleReads: Client = "stale_reads",
     /// Tries after the first one of an operation.
     Retries: Client = "retries",
     /// Refusals that named another leader, or none.

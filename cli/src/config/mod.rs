@@ -19,6 +19,7 @@
 //! thrifty = false
 //! delegate = "none"              # none, forwarder, or how many members take turns
 //! participant = "redirect"       # or "forward"
+//! participant_read = false
 //! max_batch = 1024
 //! max_batch_bytes = 1048576
 //! batch_interval = "0s"
@@ -236,6 +237,7 @@ fn read_node(mut section: Section<'_>, options: &mut Options, lines: &mut Lines)
     section.set("thrifty", &mut options.thrifty)?;
     section.set("delegate", &mut options.delegate)?;
     section.set("participant", &mut options.participant)?;
+    section.set("participant_read", &mut options.participant_read)?;
     lines.note("max_batch", section.set("max_batch", &mut options.max_batch)?);
     lines.note("max_batch_bytes", section.set("max_batch_bytes", &mut options.max_batch_bytes)?);
     lines.note("batch_interval", section.set("batch_interval", &mut options.batch_interval)?);

@@ -59,6 +59,7 @@ fn every_key_reaches_its_value() {
         thrifty = true
         delegate = "2"
         participant = "forward"
+        participant_read = true
         max_batch = 11
         max_batch_bytes = 1_200
         batch_interval = "13ms"
@@ -87,6 +88,7 @@ fn every_key_reaches_its_value() {
         thrifty: true,
         delegate: Delegate::Rotate(2),
         participant: Participant::Forward,
+        participant_read: true,
         queue_max: 14,
         reads_max: 15,
         journal: JournalOptions {

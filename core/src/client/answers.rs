@@ -187,7 +187,9 @@ impl Client {
             return;
         }
         match &refusal {
-            Refusal::Invalid(_) | Refusal::TooLarge { .. } if is_read || is_write => self.reject(turn, tag, refusal),
+            Refusal::Invalid(_) | Refusal::TooLarge { .. } | Refusal::NotServed { .. } if is_read || is_write => {
+                self.reject(turn, tag, refusal);
+            }
             Refusal::Stale if is_write => {
                 self.complete(turn, tag, Outcome::Unknown { why: WhyUnknown::Refused(refusal) });
             }
@@ -195,7 +197,8 @@ impl Client {
         }
     }
 
-    /// The request itself is at fault, so that no node would take it.
+    /// The request itself is at fault, so that no node would take it, or it was asked for in a way that this node is
+    /// told not to serve: its caller has to know.
     fn reject(&mut self, turn: &mut Turn, tag: Tag, refusal: Refusal) {
         let outcome = match self.operations.get_mut(tag).has_lost_a_try() {
             true => Outcome::Unknown { why: WhyUnknown::Refused(refusal) },

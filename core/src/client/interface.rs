@@ -2,7 +2,7 @@
 
 use crate::{
     ids::{NodeId, Revision, SessionId},
-    message::{ClientRequest, ClientResponse, Refusal},
+    message::{ClientRequest, ClientResponse, ReadMode, Refusal},
     options::BadOption,
     service::Access,
     time::{Span, Time},
@@ -32,6 +32,25 @@ impl fmt::Display for OperationId {
     }
 }
 
+/// How something is to be done.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ask {
+    /// Through the log.
+    Write,
+    /// Evaluated on the state that this mode allows for.
+    Read(ReadMode),
+}
+
+impl From<Access> for Ask {
+    /// Reads are the leader's unless something else is said.
+    fn from(access: Access) -> Ask {
+        match access {
+            Access::Write => Ask::Write,
+            Access::Read => Ask::Read(ReadMode::Leader),
+        }
+    }
+}
+
 /// What a driver tells a client.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ClientInput {
@@ -39,8 +58,8 @@ pub enum ClientInput {
     Submit {
         /// Names it in the answer.
         operation: OperationId,
-        /// Through the log, or evaluated on the current state.
-        access: Access,
+        /// Through the log, or evaluated on a state.
+        ask: Ask,
         /// What the service is asked.
         payload: Bytes,
         /// When the caller stops waiting.

@@ -24,6 +24,9 @@
 //! answer that bears its tag counts, for a tag is drawn once per read and all tries that bear it left after the read
 //! was submitted. Whatever answers nothing that is asked is ignored and noted.
 //!
+//! A participant read is tried as such once. It needs a recovery quorum, which may be out of reach for ever where the
+//! leader's replication quorum is not; so every further try of it is a leader read, which promises the same.
+//!
 //! # Why this is safe
 //! - A connection delivers a request at most once (it is a stream), and an answer only during its own life. So one
 //!   refusal settles one try: an operation has at most one open try, and a second try follows a first on the same
@@ -57,13 +60,12 @@ mod session;
 mod tests;
 
 pub use interface::{
-    ClientInput, ClientNote, ClientOptions, ClientOutput, EndpointId, IgnoredAnswer, OperationId, Outcome, WhyNotDone,
-    WhyUnknown,
+    Ask, ClientInput, ClientNote, ClientOptions, ClientOutput, EndpointId, IgnoredAnswer, OperationId, Outcome,
+    WhyNotDone, WhyUnknown,
 };
 
 use crate::{
     message::Refusal,
-    service::Access,
     time::{Span, Time},
 };
 use alloc::{string::String, vec::Vec};
@@ -150,8 +152,8 @@ impl Client {
     pub fn step(&mut self, now: Time, input: ClientInput, out: &mut Vec<ClientOutput>) {
         let turn = &mut Turn { now, out };
         match input {
-            ClientInput::Submit { operation, access, payload, deadline } => {
-                self.submit(turn, operation, access, payload, deadline);
+            ClientInput::Submit { operation, ask, payload, deadline } => {
+                self.submit(turn, operation, ask, payload, deadline);
             }
             ClientInput::Connected { endpoint } => self.connected(turn, endpoint),
             ClientInput::Disconnected { endpoint } => self.disconnected(turn, endpoint),
@@ -185,15 +187,17 @@ impl Client {
         self.operations.len() - usize::from(self.errand.is_some())
     }
 
-    fn submit(&mut self, turn: &mut Turn, operation: OperationId, access: Access, payload: Bytes, deadline: Time) {
+    fn submit(&mut self, turn: &mut Turn, operation: OperationId, ask: Ask, payload: Bytes, deadline: Time) {
         if let Err(why) = self.may_submit(payload.len()) {
             turn.complete(operation, Outcome::NotDone { why });
             return;
         }
         let tag = self.draw_tag();
-        match access {
-            Access::Read => self.operations.insert(tag, Kind::Read { operation, payload }, Phase::Ready, deadline),
-            Access::Write => {
+        match ask {
+            Ask::Read(mode) => {
+                self.operations.insert(tag, Kind::Read { operation, payload, mode }, Phase::Ready, deadline);
+            }
+            Ask::Write => {
                 let kind = Kind::Write { operation, payload, sequence: None, lost: false };
                 self.operations.insert(tag, kind, Phase::Queued, deadline);
             }

@@ -1,7 +1,11 @@
 //! The operations a client has in hand: which of them can be sent, which wait and until when.
 
 use super::{EndpointId, OperationId};
-use crate::{ids::Sequence, message::Refusal, time::Time};
+use crate::{
+    ids::Sequence,
+    message::{ReadMode, Refusal},
+    time::Time,
+};
 use alloc::{
     collections::{BTreeMap, BTreeSet},
     vec::Vec,
@@ -32,6 +36,8 @@ pub(super) enum Kind {
     Read {
         operation: OperationId,
         payload: Bytes,
+        /// How the next try is made.
+        mode: ReadMode,
     },
     Write {
         operation: OperationId,

@@ -5,7 +5,11 @@ use super::{
     links::State,
     operations::{Errand, Kind, Operation, Phase, Tag, Try},
 };
-use crate::{ids::SessionId, message::ClientRequest, time::Time};
+use crate::{
+    ids::SessionId,
+    message::{ClientRequest, ReadMode},
+    time::Time,
+};
 
 impl Client {
     /// Gives up a session that can be trusted no more, and sees to it that the errand under way is the one wanted.
@@ -114,6 +118,9 @@ impl Client {
         let operation = self.operations.get_mut(tag);
         operation.attempts = operation.attempts.saturating_add(1);
         operation.first_sent.get_or_insert(turn.now);
+        if let Kind::Read { mode: mode @ ReadMode::Participant, .. } = &mut operation.kind {
+            *mode = ReadMode::Leader;
+        }
         if let (Kind::Read { operation: id, .. } | Kind::Write { operation: id, .. }, 2..) =
             (&operation.kind, operation.attempts)
         {
@@ -127,7 +134,14 @@ impl Client {
     fn request(&self, tag: Tag) -> ClientRequest {
         let operation = self.operations.get(tag).expect("only what is in hand is sent");
         match &operation.kind {
-            Kind::Read { payload, .. } => ClientRequest::Read { tag: tag.0, payload: payload.clone() },
+            Kind::Read { payload, mode, .. } => {
+                let (tag, payload) = (tag.0, payload.clone());
+                match mode {
+                    ReadMode::Leader => ClientRequest::Read { tag, payload },
+                    ReadMode::Participant => ClientRequest::ParticipantRead { tag, payload },
+                    ReadMode::Stale => ClientRequest::StaleRead { tag, payload },
+                }
+            }
             Kind::Write { payload, sequence, .. } => {
                 let session = self.session.as_ref().expect("a write is sent in a session");
                 let sequence = sequence.expect("a write is sent under a sequence");

@@ -313,6 +313,7 @@ impl Replica {
     /// hear its outcome, and whoever asks for it again elsewhere must not wait behind it.
     pub fn forget(&mut self, connection: ConnectionId) {
         self.reads.forget(connection);
+        self.barriers.forget(connection);
         self.assignments.forget(connection);
         self.forwards.forget(connection);
     }

@@ -13,6 +13,7 @@
 //! | `coordination` | `Assign`: the same on a leader's behalf; whom to ask |
 //! | `commit` | `Chosen`, floors, `Fetch`, `Entries`: learning what is chosen |
 //! | `reads` | `Heartbeat` and its acknowledgement: signs of life, leader reads |
+//! | `barrier` | `Barrier`, `HighWater`: participant reads |
 //!
 //! Apart from them, pure: `quorum` (which sets suffice), `choice` (what a new leader proposes), `log` (what is held),
 //! `window` (what is in flight), `turn` (what every leaf works with, and what waits for the disk).
@@ -32,6 +33,7 @@
 //! module only says what must be durable first ([`turn`]).
 
 pub mod assignment;
+mod barrier;
 mod choice;
 mod commit;
 mod coordination;
@@ -57,6 +59,7 @@ use crate::{
 };
 use alloc::boxed::Box;
 use assignment::{Assignments, Leader};
+use barrier::Barriers;
 use commit::{Hollow, Learner};
 use coordination::Coordinations;
 use forwarding::Forwards;
@@ -92,6 +95,7 @@ pub struct Replica {
     hollow: Option<Hollow>,
     assignments: Assignments,
     reads: Reads,
+    barriers: Barriers,
     /// The leader of the promised view, once heard.
     following: Option<NodeId>,
     /// When that leader was last heard.
@@ -143,6 +147,7 @@ impl Replica {
             hollow: recovered.loss.then(Hollow::default),
             assignments: Assignments::default(),
             reads: Reads::default(),
+            barriers: Barriers::default(),
             following: None,
             contact: Time::ZERO,
             election_at: now + options.election_timeout + jitter(rng, options.election_timeout),
@@ -210,6 +215,10 @@ impl Replica {
             }
             PeerMessage::Forward { nonce, batch } => self.forward_asked(turn, from, nonce, &batch),
             PeerMessage::Forwarded { nonce, outcome } => self.forwarded(turn, from, nonce, outcome),
+            PeerMessage::Barrier { nonce } => self.barrier_asked(turn, from, nonce),
+            PeerMessage::HighWater { nonce, high, floor, view } => {
+                self.high_water(turn, from, nonce, barrier::Reach { high, floor, view });
+            }
         }
     }
 
@@ -245,6 +254,7 @@ impl Replica {
                 self.retry_coordinations(turn);
                 self.retry_forwards(turn);
                 self.retry_fetch(turn);
+                self.retry_barriers(turn);
             }
         }
         if !self.is_running() {
@@ -265,6 +275,9 @@ impl Replica {
         self.forward_gathered(turn);
         self.assign(turn, next_expiry);
         self.confirm_reads(turn);
+        if self.wants_barrier() {
+            self.begin_barrier(turn);
+        }
         if self.log.floor() > self.recorded_floor && turn.journal.wants_flush() {
             self.recorded_floor = self.log.floor();
             turn.journal.append(Record::Floor { index: self.recorded_floor });
@@ -273,7 +286,7 @@ impl Replica {
 
     /// Whether [`Replica::end_turn`] has something to do now.
     pub fn wants_turn(&self, now: Time, next_expiry: Option<Time>) -> bool {
-        self.wants_assign(now, next_expiry) || self.wants_confirm() || self.wants_forward()
+        self.wants_assign(now, next_expiry) || self.wants_confirm() || self.wants_forward() || self.wants_barrier()
     }
 
     /// The next moment at which [`Replica::wake`] or [`Replica::end_turn`] has something to do.
@@ -310,6 +323,7 @@ impl Replica {
             self.become_follower(turn, StepDown::Stopping);
         }
         self.refuse_waiting(turn);
+        self.give_up_barriers(turn, Time::NEVER);
     }
 
     // ---- State.

@@ -77,7 +77,7 @@ impl Reads {
     }
 }
 
-fn refuse(turn: &mut Turn, read: &Read, refusal: Refusal) {
+pub(super) fn refuse(turn: &mut Turn, read: &Read, refusal: Refusal) {
     let response = ClientResponse::Refused { request: RequestKey::Tag(read.tag), refusal };
     turn.out.push(Output::Reply { connection: read.connection, response });
 }
@@ -99,8 +99,8 @@ impl Replica {
 
     /// Reads that can be evaluated: confirmed, and everything they must see is among the `applied`.
     pub fn take_confirmed(&mut self, applied: Index) -> Option<Vec<Read>> {
-        let (_, reads) = self.reads.confirmed.pop_front_if(|(index, _)| *index <= applied)?;
-        Some(reads)
+        let confirmed = self.reads.confirmed.pop_front_if(|(index, _)| *index <= applied);
+        confirmed.map(|(_, reads)| reads).or_else(|| self.barriers.take_drained(applied))
     }
 
     /// What a read that arrives now must see.

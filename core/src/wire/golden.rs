@@ -86,6 +86,10 @@ fn the_bytes_of_peer_messages_stay_what_they_are() {
           10044d000509010203
         Forwarded b50101000500000000000000a089f0d12f49b7c1
           10044d0103
+        Barrier b501010003000000000000007ce8a48ecc9f1e2e
+          11044d
+        HighWater b50101000800000000000000c3114d10b7db8338
+          12044d0604ac0202
     "#]];
     check(&messages, &expected);
 }
@@ -112,6 +116,10 @@ fn the_bytes_of_client_requests_stay_what_they_are() {
           06808080808020
         Members b5010200070000000000000082501cfb57eefef0
           07808080808020
+        ParticipantRead b501020008000000050000006fd207ee3806c5c8
+          08808080808020056765742041
+        StaleRead b50102000800000005000000ea0b91337bcd634f
+          09808080808020056765742041
     "#]];
     check(&requests(), &expected);
 }
@@ -145,6 +153,8 @@ fn the_bytes_of_client_responses_stay_what_they_are() {
           0501e807030906
         Refused b5010300070000000000000068079bcccb3dbf71
           0501e807030907
+        Refused b50103000800000000000000b9b138619bce5d71
+          0501e80703090801
         Status b50103002200000000000000c103cae8b4e7e459
           060500040105066c6561646572ac0202010203000102020002040408640102030401
         Members b501030023000000000000007bcb40c4ffde86dc

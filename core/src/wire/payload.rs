@@ -130,6 +130,8 @@ impl<P> PeerMessage<P> {
             }
             PeerMessage::Forward { nonce, ref batch } => PeerMessage::Forward { nonce, batch: hold(batch)? },
             PeerMessage::Forwarded { nonce, outcome } => PeerMessage::Forwarded { nonce, outcome },
+            PeerMessage::Barrier { nonce } => PeerMessage::Barrier { nonce },
+            PeerMessage::HighWater { nonce, high, floor, view } => PeerMessage::HighWater { nonce, high, floor, view },
         })
     }
 }
@@ -163,6 +165,10 @@ impl<P> ClientRequest<P> {
             ClientRequest::Read { tag, ref payload } => ClientRequest::Read { tag, payload: hold(payload)? },
             ClientRequest::Status { tag } => ClientRequest::Status { tag },
             ClientRequest::Members { tag } => ClientRequest::Members { tag },
+            ClientRequest::ParticipantRead { tag, ref payload } => {
+                ClientRequest::ParticipantRead { tag, payload: hold(payload)? }
+            }
+            ClientRequest::StaleRead { tag, ref payload } => ClientRequest::StaleRead { tag, payload: hold(payload)? },
         })
     }
 }

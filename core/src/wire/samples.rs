@@ -92,6 +92,8 @@ pub(super) fn peer_messages() -> Vec<PeerMessage> {
             outcome: ForwardOutcome::Placed { index: Index(5), digest: Digest(9), at: 1, first: 2, count: 3 },
         },
         PeerMessage::Forwarded { nonce: ask, outcome: ForwardOutcome::Refused { count: 3 } },
+        PeerMessage::Barrier { nonce: ask },
+        PeerMessage::HighWater { nonce: ask, high: Index(6), floor: Index(4), view: VIEW },
     ]
 }
 
@@ -116,6 +118,8 @@ pub(super) fn requests() -> Vec<ClientRequest> {
         ClientRequest::Read { tag, payload: Bytes::from_static(b"get A") },
         ClientRequest::Status { tag },
         ClientRequest::Members { tag },
+        ClientRequest::ParticipantRead { tag, payload: Bytes::from_static(b"get A") },
+        ClientRequest::StaleRead { tag, payload: Bytes::from_static(b"get A") },
     ]
 }
 
@@ -130,6 +134,7 @@ pub(super) fn responses() -> Vec<ClientResponse> {
         Refusal::Deposed { leader: None },
         Refusal::Expired,
         Refusal::Stale,
+        Refusal::NotServed { mode: ReadMode::Participant },
     ];
     let refused = |refusal| ClientResponse::Refused { request: RequestKey::Write(SESSION, Sequence(9)), refusal };
     let mut all = vec![

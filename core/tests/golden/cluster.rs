@@ -87,6 +87,8 @@ impl Cluster {
                 "thrifty" => options.thrifty = value == "on",
                 "delegate" => options.delegate = value.parse()?,
                 "participant" => options.participant = value.parse()?,
+                "participant_read" => options.participant_read = value == "on",
+                "reads_max" => options.reads_max = value.parse().map_err(|_| bad())?,
                 "heartbeat" => options.heartbeat = span()?,
                 "election_timeout" => options.election_timeout = span()?,
                 "queue_max" => options.queue_max = value.parse().map_err(|_| bad())?,

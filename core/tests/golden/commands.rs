@@ -8,6 +8,7 @@
 //! register n0 | keep-alive n0 | close n0         of the client's session
 //! put n0 k v | delete n0 k | cas n0 k old new    a write; `&` joins requests that arrive in one turn of the driver
 //! get n0 k                                       a read
+//! participant n1 get k | stale n1 get k          the same, to be answered by whoever is asked
 //! again n0 [acked=N]                             the last write once more; answers up to N were heard
 //! burst n0 130                                   that many writes
 //! hang-up n0                                     the client's connection breaks
@@ -67,6 +68,7 @@ fn one(cluster: &mut Cluster, words: &[&str]) -> Result<(), String> {
         "elect" => elect(cluster, node()?),
         "register" | "keep-alive" | "close" => session(cluster, name, node()?),
         "put" | "delete" | "cas" | "get" => request(cluster, node()?, name, words.get(2..).unwrap_or(&[]), Sequence(0)),
+        "participant" | "stale" => read(cluster, node()?, name, words.get(2..).unwrap_or(&[])),
         "again" => again(cluster, node()?, words.get(2).copied()),
         "burst" => burst(cluster, node()?, number(word(2)?)?),
         "hang-up" => {
@@ -232,6 +234,23 @@ fn request(cluster: &mut Cluster, id: NodeId, verb: &str, arguments: &[&str], ac
     cluster.sequence.0 += 1;
     let request = ClientRequest::Write { session, sequence: cluster.sequence, acked, payload };
     cluster.last_write = Some(request.clone());
+    cluster.ask(id, request);
+    Ok(())
+}
+
+fn read(cluster: &mut Cluster, id: NodeId, mode: &str, words: &[&str]) -> Result<(), String> {
+    cluster.node(id)?;
+    let line = words.join(" ");
+    let service = "kv-store".parse::<Application>().expect("the store is an application");
+    let (Access::Read, payload) = service.parse_line(&line).map_err(|_| format!("`{line}` is no command"))? else {
+        return Err(format!("`{line}` is no read"));
+    };
+    cluster.tag += 1;
+    let tag = cluster.tag;
+    let request = match mode {
+        "stale" => ClientRequest::StaleRead { tag, payload },
+        _ => ClientRequest::ParticipantRead { tag, payload },
+    };
     cluster.ask(id, request);
     Ok(())
 }

@@ -17,12 +17,12 @@ names!(NOTES, Note {
     Candidate { .. }, Leading { .. }, WindowOpened { .. }, SteppedDown { .. }, Promised { .. }, Assigned { .. },
     Accepted { .. }, Chosen { .. }, Committed { .. }, Applied { .. }, Executed { .. }, Repeated { .. }, Expired { .. },
     ReadNoted { .. }, Repaired { .. }, Whole {}, Fetching { .. }, Retransmitted { .. },
-    ForwardTaken { .. }, ForwardPlaced { .. }, Widened { .. }, Reassigned { .. }
+    ForwardTaken { .. }, ForwardPlaced { .. }, Widened { .. }, Reassigned { .. }, BarrierPassed { .. }
 });
 
 names!(REASONS, Ignored {
     NotRunning {}, Unverified {}, Stranger {}, Unasked {}, OldView {}, Unassigned {}, Impostor {}, OutOfRange {},
-    Duplicate {}, OtherLife {}, UnknownOp {}
+    Duplicate {}, OtherLife {}, UnknownOp {}, Hollow {}
 });
 
 /// Names that no line of `text` (all scripts) shows as a note of a node.

@@ -65,6 +65,11 @@ pub fn message(words: &[&str]) -> Result<PeerMessage, String> {
         "HeartbeatAck" => PeerMessage::HeartbeatAck { view: view?, round: words.number("round"), hollow_until: None },
         "Fetch" => PeerMessage::Fetch { nonce, from: words.index("from"), to: words.index("to") },
         "Entries" => PeerMessage::Entries { nonce, leading: None, entries: Vec::new() },
+        "Barrier" => PeerMessage::Barrier { nonce },
+        "HighWater" => {
+            let (high, floor) = (words.index("high"), words.index("floor"));
+            PeerMessage::HighWater { nonce, high, floor, view: words.promised() }
+        }
         "Refused" => PeerMessage::Refused {
             nonce: DiskNonce(u128::from(words.number("nonce"))),
             incarnation: nonce.0,

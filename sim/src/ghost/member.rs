@@ -4,10 +4,10 @@ use super::Finding;
 use crate::oracle::Oracle;
 use ios_core::{
     ids::{ConnectionId, Digest, DiskNonce, Incarnation, Index, NodeId, View},
-    message::Unknown,
+    message::{ReadMode, Unknown},
     time::Time,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// One member as its disk and its words show it.
 #[derive(Clone, Debug)]
@@ -21,6 +21,8 @@ pub struct Member {
     pub nonce: Option<DiskNonce>,
     /// The highest view it has vouched for in a message: from then on nothing lower is accepted.
     pub vouched: View,
+    /// By reader: at which event the last answer to a `Barrier` left.
+    pub told: BTreeMap<NodeId, u64>,
     /// By leader: the view of the last acknowledgement of a heartbeat, and at which event it left.
     pub followed: BTreeMap<NodeId, (View, u64)>,
     /// By index: the batch durably recorded as committed, and since which event.
@@ -46,8 +48,19 @@ pub struct Life {
     /// The last view it came to lead.
     pub led: Option<View>,
     /// Reads that have arrived and are not answered: connection, tag, and at which event. A client that has given up
-    /// waiting may ask the same again.
-    reads: BTreeSet<(ConnectionId, u64, u64)>,
+    /// waiting may ask the same again, and in another mode.
+    reads: BTreeMap<(ConnectionId, u64, u64), AskedRead>,
+}
+
+/// What was true when a read arrived.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct AskedRead {
+    /// Who may answer it.
+    pub mode: ReadMode,
+    /// At which event.
+    pub at: u64,
+    /// What had been executed up to here, somewhere.
+    pub executed: Index,
 }
 
 impl Life {
@@ -58,23 +71,28 @@ impl Life {
     }
 
     /// A read arrives at this event.
-    pub fn ask(&mut self, connection: ConnectionId, tag: u64, event: u64) {
-        self.reads.insert((connection, tag, event));
+    pub fn ask(&mut self, connection: ConnectionId, tag: u64, asked: AskedRead) {
+        self.reads.insert((connection, tag, asked.at), asked);
     }
 
-    /// A read is refused: the last of its kind, for one that waits may be answered yet.
+    /// A read is refused: the last of its kind, for one that waits may be answered yet. If it was asked for in several
+    /// modes, nobody can tell which was refused.
     pub fn refuse(&mut self, connection: ConnectionId, tag: u64) {
-        let last = self.reads.range((connection, tag, 0)..=(connection, tag, u64::MAX)).next_back().copied();
-        if let Some(last) = last {
-            self.reads.remove(&last);
+        let waiting = self.asked(connection, tag);
+        if let Some(last) = waiting.last().filter(|last| waiting.iter().all(|read| read.mode == last.mode)) {
+            self.reads.remove(&(connection, tag, last.at));
         }
     }
 
-    /// A read is answered. The event at which the first of its kind had arrived.
-    pub fn answer(&mut self, connection: ConnectionId, tag: u64) -> Option<u64> {
-        let first = *self.reads.range((connection, tag, 0)..=(connection, tag, u64::MAX)).next()?;
-        self.reads.remove(&first);
-        Some(first.2)
+    /// What a read that is answered may be: how often it was asked for and is not answered, the first time first.
+    pub fn asked(&self, connection: ConnectionId, tag: u64) -> Vec<AskedRead> {
+        let range = (connection, tag, 0)..=(connection, tag, u64::MAX);
+        self.reads.range(range).map(|(_, asked)| *asked).collect()
+    }
+
+    /// A read is answered.
+    pub fn answer(&mut self, connection: ConnectionId, tag: u64, asked: AskedRead) {
+        self.reads.remove(&(connection, tag, asked.at));
     }
 }
 
@@ -102,6 +120,7 @@ impl Member {
             incarnation: Incarnation::default(),
             nonce: None,
             vouched: View::ZERO,
+            told: BTreeMap::new(),
             followed: BTreeMap::new(),
             committed: Vec::new(),
             life: Life::default(),

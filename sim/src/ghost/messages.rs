@@ -2,13 +2,13 @@
 
 use super::{
     Finding, Ghost,
-    member::{Held, Told, describe},
+    member::{AskedRead, Held, Told, describe},
 };
 use crate::oracle::Oracle;
 use ios_core::{
     batch::{Batch, REQUEST_OVERHEAD},
     ids::{ConnectionId, Index, NodeId, NodeSet, View},
-    message::{ClientResponse, Hello, PeerMessage, Promise, RequestKey},
+    message::{ClientResponse, Hello, PeerMessage, Promise, ReadMode, RequestKey},
 };
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -91,10 +91,19 @@ impl Ghost {
                 self.member(node).followed.insert(view.node, (*view, at));
                 self.vouch(node, *view, "HeartbeatAck")
             }
+            PeerMessage::HighWater { high, floor, .. } => {
+                let at = self.events;
+                self.member(node).told.extend(to.iter().map(|reader| (reader, at)));
+                self.floor(node, "HighWater", *floor)?;
+                self.covers(node, *high)
+            }
             // A promise named here only makes the receiver ask above it: nothing rests on its being durable.
             PeerMessage::CanvassReply { .. } | PeerMessage::Reject { .. } => Ok(()),
             PeerMessage::Forward { batch, .. } => self.batch(node, batch),
-            PeerMessage::Refused { .. } | PeerMessage::Fetch { .. } | PeerMessage::Forwarded { .. } => Ok(()),
+            PeerMessage::Refused { .. }
+            | PeerMessage::Fetch { .. }
+            | PeerMessage::Forwarded { .. }
+            | PeerMessage::Barrier { .. } => Ok(()),
         }
     }
 
@@ -161,6 +170,18 @@ impl Ghost {
         Ok(())
     }
 
+    /// A node says that its log goes no farther than `high`.
+    fn covers(&mut self, node: NodeId, high: Index) -> Result<(), Finding> {
+        self.checks.count(Oracle::Read);
+        let mut above = (high.next().0..self.log.last().next().0).map(Index);
+        match above.find(|index| self.log.accepted(node, *index, EVERY_VIEW).is_some()) {
+            None => Ok(()),
+            Some(index) => {
+                Err((Oracle::Read, format!("{node} says that its log ends at {high}; it has accepted {index} durably")))
+            }
+        }
+    }
+
     fn batch(&mut self, node: NodeId, batch: &Batch) -> Result<(), Finding> {
         let commands = batch.len();
         self.bounded(node, "batch", commands, self.options.max_batch)?;
@@ -187,7 +208,7 @@ impl Ghost {
         response: &ClientResponse,
     ) -> Result<(), Finding> {
         match response {
-            ClientResponse::Read { tag, .. } => self.confirmed(node, connection, *tag),
+            ClientResponse::Read { tag, .. } => self.read(node, connection, *tag),
             ClientResponse::Refused { request: RequestKey::Tag(tag), .. } => {
                 self.member(node).life.refuse(connection, *tag);
                 Ok(())
@@ -218,20 +239,63 @@ impl Ghost {
         }
     }
 
-    /// A read is answered. Whoever led when it arrived may have been replaced unnoticed since its last heartbeat; it
-    /// had not if, after that, a replication quorum still followed it.
-    fn confirmed(&mut self, node: NodeId, connection: ConnectionId, tag: u64) -> Result<(), Finding> {
+    /// A read is answered, in one of the modes in which it was asked for.
+    fn read(&mut self, node: NodeId, connection: ConnectionId, tag: u64) -> Result<(), Finding> {
         self.checks.count(Oracle::Read);
-        let life = &mut self.member(node).life;
-        let Some(asked) = life.answer(connection, tag) else {
-            return Err((Oracle::Read, format!("{node} answers read {tag} of {connection}, which nobody asked")));
+        let mut found = Err((Oracle::Read, format!("{node} answers read {tag} of {connection}, which nobody asked")));
+        for asked in self.member(node).life.asked(connection, tag) {
+            found = match asked.mode {
+                // The history of what clients were told shows whether such a state ever was.
+                ReadMode::Stale => Ok(()),
+                ReadMode::Participant => {
+                    self.surveyed(node, asked).or_else(|why| self.confirmed(node, asked).map_err(|_| why))
+                }
+                ReadMode::Leader => self.confirmed(node, asked),
+            };
+            if found.is_ok() {
+                self.member(node).life.answer(connection, tag, asked);
+                break;
+            }
+        }
+        found
+    }
+
+    /// Whoever answers a linearizable read has executed what anybody had when it arrived.
+    fn sees(&self, node: NodeId, asked: AskedRead) -> Result<(), Finding> {
+        let (applied, executed) = (self.members[usize::from(node.0)].life.applied, asked.executed);
+        if applied >= executed {
+            return Ok(());
+        }
+        Err((
+            Oracle::Read,
+            format!("{node} answers a read from the state after {applied}; {executed} was executed when it arrived"),
+        ))
+    }
+
+    /// After a participant read arrived, a recovery quorum told its reader how far their logs go. A leader may also
+    /// have confirmed it like a read of its own.
+    fn surveyed(&self, node: NodeId, asked: AskedRead) -> Result<(), Finding> {
+        self.sees(node, asked)?;
+        let tells = |id: &NodeId| {
+            *id == node || self.members[usize::from(id.0)].told.get(&node).is_some_and(|at| *at > asked.at)
         };
-        let Some(view) = life.led else {
+        let told: NodeSet = self.quorums.members().iter().filter(tells).collect();
+        if self.quorums.recover(told) {
+            return Ok(());
+        }
+        Err((Oracle::Read, format!("{node} answers a participant read; only {told} told how far their logs go")))
+    }
+
+    /// Whoever led when a read arrived may have been replaced unnoticed since its last heartbeat; it had not if, after
+    /// that, a replication quorum still followed it.
+    fn confirmed(&self, node: NodeId, asked: AskedRead) -> Result<(), Finding> {
+        self.sees(node, asked)?;
+        let Some(view) = self.members[usize::from(node.0)].life.led else {
             return Err((Oracle::Read, format!("{node} answers a read without ever having led")));
         };
         let follows = |id: &NodeId| {
             let last = self.members[usize::from(id.0)].followed.get(&node);
-            *id == node || last.is_some_and(|(followed, at)| *followed == view && *at > asked)
+            *id == node || last.is_some_and(|(followed, at)| *followed == view && *at > asked.at)
         };
         let followers: NodeSet = self.quorums.members().iter().filter(follows).collect();
         if self.quorums.replicate(followers) {

@@ -22,7 +22,7 @@ mod tests;
 
 use log::Log;
 pub use log::Outcome;
-use member::{FirstStamp, Member, Told};
+use member::{AskedRead, FirstStamp, Member, Told};
 use messages::{Answer, EVERY_VIEW};
 use quorum::Quorums;
 
@@ -32,7 +32,7 @@ use ios_core::{
     ids::{ConnectionId, Index, NodeId, NodeSet, Revision, Sequence, SessionId, View},
     interface::Note,
     journal::{Fact, Recovered},
-    message::{ClientRequest, ClientResponse, PeerMessage},
+    message::{ClientRequest, ClientResponse, PeerMessage, ReadMode},
     options::Options,
     time::Time,
 };
@@ -76,7 +76,9 @@ pub struct Ghost {
     /// Which life of its owner led a view.
     led: BTreeMap<View, u64>,
     effects: BTreeMap<(SessionId, Sequence), Effect>,
-    /// Log time after the last index executed anywhere.
+    /// The last index executed anywhere.
+    executed: Index,
+    /// Log time after that.
     log_time: Time,
     first_stamp: Option<FirstStamp>,
     /// Counts what was seen, so that any two things seen have an order.
@@ -99,6 +101,7 @@ impl Ghost {
             members: (0..=last).map(|id| Member::new(NodeId(id as u8))).collect(),
             led: BTreeMap::new(),
             effects: BTreeMap::new(),
+            executed: Index::ZERO,
             log_time: Time::ZERO,
             first_stamp: None,
             events: 0,
@@ -192,10 +195,14 @@ impl Ghost {
     /// A client's request is given to a node.
     pub fn asked(&mut self, node: NodeId, connection: ConnectionId, request: &ClientRequest) {
         self.events += 1;
-        if let ClientRequest::Read { tag, .. } = request {
-            let at = self.events;
-            self.member(node).life.ask(connection, *tag, at);
-        }
+        let (tag, mode) = match request {
+            ClientRequest::Read { tag, .. } => (*tag, ReadMode::Leader),
+            ClientRequest::ParticipantRead { tag, .. } => (*tag, ReadMode::Participant),
+            ClientRequest::StaleRead { tag, .. } => (*tag, ReadMode::Stale),
+            _ => return,
+        };
+        let asked = AskedRead { mode, at: self.events, executed: self.executed };
+        self.member(node).life.ask(connection, tag, asked);
     }
 
     /// A reply leaves a node.

@@ -72,6 +72,7 @@ impl Ghost {
         self.chosen(node, "executes", index, outcome.digest)?;
         self.checks.count(Oracle::Application);
         self.member(node).apply(index)?;
+        self.executed = self.executed.max(index);
         if self.log.execute(node, index, outcome)? {
             self.log_time(now, node, index, outcome.log_time)?;
         }

@@ -117,6 +117,8 @@ pub struct Operation {
     pub process: u64,
     /// What for.
     pub request: Vec<Verb>,
+    /// Whether any state that ever was may be answered, however old: only such a state must it be.
+    pub stale: bool,
     /// When it began.
     pub began: Moment,
     /// When it ended; `None`: never, as far as is known.
@@ -138,6 +140,11 @@ impl Operation {
     /// Whether nothing it asks for can change anything.
     pub fn is_read(&self) -> bool {
         !self.request.iter().any(Verb::writes)
+    }
+
+    /// The event after which it takes effect.
+    pub fn earliest(&self) -> u64 {
+        if self.stale { 0 } else { self.began.event }
     }
 
     /// The event by which it must have taken effect, if it took effect.
@@ -169,9 +176,20 @@ impl History {
 
     /// An operation begins now. Returns its number, by which it is ended.
     pub fn invoke(&mut self, time: u64, process: u64, request: Vec<Verb>) -> usize {
+        self.begin(time, process, request, false)
+    }
+
+    /// A read begins now that will do with an old state.
+    pub fn invoke_stale(&mut self, time: u64, process: u64, request: Vec<Verb>) -> usize {
+        assert!(!request.iter().any(Verb::writes), "only reads can be stale");
+        self.begin(time, process, request, true)
+    }
+
+    fn begin(&mut self, time: u64, process: u64, request: Vec<Verb>, stale: bool) -> usize {
         assert!(!request.is_empty(), "an operation asks for something");
         let began = self.moment(time);
-        self.operations.push(Operation { process, request, began, ended: None, outcome: Outcome::Unknown });
+        let outcome = Outcome::Unknown;
+        self.operations.push(Operation { process, request, stale, began, ended: None, outcome });
         self.operations.len() - 1
     }
 
@@ -204,8 +222,8 @@ impl History {
         for at in order {
             let (time, _, place, operation) = &mut events[at];
             match operation.take() {
-                Some(Operation { process, request, outcome, .. }) => {
-                    ids[*place] = Some((merged.invoke(*time, process, request), outcome));
+                Some(Operation { process, request, stale, outcome, .. }) => {
+                    ids[*place] = Some((merged.begin(*time, process, request, stale), outcome));
                 }
                 None => {
                     let (id, outcome) = ids[*place].take().expect("an operation ends after it begins");

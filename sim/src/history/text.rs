@@ -6,6 +6,8 @@
 //! {"event":"fail","id":1,"time":5200}        not done
 //! {"event":"info","id":2,"time":5300}        unknown; so is an operation without a second line
 //! ```
+//! A read that will do with an old state begins with `"stale":true` besides.
+//!
 //! Bytes are a string if they are UTF-8, else `{"hex":"00ff"}`. Times are nanoseconds of any one clock and only for the
 //! reader: what counts is the order of the lines.
 
@@ -23,6 +25,8 @@ enum Line {
         process: u64,
         time: u64,
         request: Vec<Verb>,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        stale: bool,
     },
     Ok {
         id: usize,
@@ -45,8 +49,8 @@ impl fmt::Display for History {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut lines = Vec::with_capacity(self.operations.len() * 2);
         for (id, operation) in self.operations.iter().enumerate() {
-            let Operation { process, request, began, ended, outcome } = operation.clone();
-            lines.push((began.event, Line::Invoke { id, process, time: began.time, request }));
+            let Operation { process, request, stale, began, ended, outcome } = operation.clone();
+            lines.push((began.event, Line::Invoke { id, process, time: began.time, request, stale }));
             if let Some(Moment { event, time }) = ended {
                 let line = match outcome {
                     Outcome::Done { revision, answers } => Line::Ok { id, time, revision, answers },
@@ -95,8 +99,11 @@ impl std::str::FromStr for History {
                 Line::Invoke { request, id, .. } if request.is_empty() => {
                     return Err(bad(format!("operation {id} asks for nothing")));
                 }
-                Line::Invoke { id, process, time, request } => {
-                    if ids.insert(id, Some(history.invoke(time, process, request))).is_some() {
+                Line::Invoke { id, request, stale: true, .. } if request.iter().any(Verb::writes) => {
+                    return Err(bad(format!("operation {id} writes, so it cannot be stale")));
+                }
+                Line::Invoke { id, process, time, request, stale } => {
+                    if ids.insert(id, Some(history.begin(time, process, request, stale))).is_some() {
                         return Err(bad(format!("operation {id} begins a second time")));
                     }
                     continue;
@@ -172,7 +179,7 @@ mod tests {
             Answer::List { pairs: vec![("k".into(), value(), marks)], more: false },
         ];
         history.end(14, several, Outcome::Done { revision: Some(1), answers });
-        history.invoke(15, 2, vec![Verb::Count]);
+        history.invoke_stale(15, 2, vec![Verb::Count]);
         history.end(16, lost, Outcome::NotDone);
         history
     }
@@ -198,6 +205,12 @@ mod tests {
             (r#"{"event":"invoke","id":0,"process":3,"time":1,"request":[]}"#.to_string(), 1, "asks for nothing"),
             (begin.replace(r#""count""#, r#"{"get":{"key":{"hex":"0"}}}"#), 1, "hex"),
             (begin.replace("time", "tame"), 1, "tame"),
+            (
+                r#"{"event":"invoke","id":0,"process":3,"time":1,"request":[{"delete":{"key":"k"}}],"stale":true}"#
+                    .into(),
+                1,
+                "cannot be stale",
+            ),
         ] {
             let error = text.parse::<History>().unwrap_err();
             assert!(error.line == line && error.why.contains(why), "{error}");

@@ -16,6 +16,9 @@
 //! after its begin, or never; an unknown read is left out. What is *not done* never takes effect: any trace of it is
 //! wrong.
 //!
+//! A *stale* read may have taken effect at any time before its end: it is answered from a state that was once true,
+//! and from none that never was or is yet to come.
+//!
 //! Deliberately absent so far: a search for large histories without revisions, which only foreign ones are.
 
 pub mod model;
@@ -100,8 +103,9 @@ struct Described<'a>(&'a Operation);
 
 impl fmt::Display for Described<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Operation { process, request, began, ended, outcome } = self.0;
-        write!(f, "process {process} asks {request:?} at event {}", began.event)?;
+        let Operation { process, request, stale, began, ended, outcome } = self.0;
+        let how = if *stale { ", however old," } else { "" };
+        write!(f, "process {process} asks {request:?}{how} at event {}", began.event)?;
         match outcome {
             Outcome::Done { revision, answers } => write!(f, ", answered {answers:?}")
                 .and_then(|()| revision.map_or(Ok(()), |revision| write!(f, " of revision {revision}")))?,
@@ -159,10 +163,10 @@ pub fn certify(history: &History, order: &[usize]) -> Result<(), Illegal> {
         if operation.outcome == Outcome::NotDone {
             return Err(Illegal { operations: vec![id], why: "an operation that is not done takes effect".into() });
         }
-        if let Some(before) = latest_begin.filter(|before| operations[*before].began.event > operation.deadline()) {
+        if let Some(before) = latest_begin.filter(|before| operations[*before].earliest() > operation.deadline()) {
             return Err(Illegal { operations: vec![before, id], why: AFTER_ITS_END.into() });
         }
-        if latest_begin.is_none_or(|before| operations[before].began < operation.began) {
+        if latest_begin.is_none_or(|before| operations[before].earliest() < operation.earliest()) {
             latest_begin = Some(id);
         }
         replay.step(id).map_err(|mismatch| mismatch.explain(history, &order[..place]))?;

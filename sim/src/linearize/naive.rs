@@ -87,7 +87,7 @@ impl Search<'_> {
         }
         for place in rest {
             let id = self.candidates[place];
-            if operations[id].began.event > deadline {
+            if operations[id].earliest() > deadline {
                 continue;
             }
             let mark = self.replay.mark();
@@ -108,7 +108,7 @@ impl Search<'_> {
         let operations = self.replay.history.operations();
         let rest = || self.candidates.iter().copied().filter(|id| !self.longest.contains(id));
         let deadline = rest().map(|id| operations[id].deadline()).min().unwrap_or(u64::MAX);
-        let stuck = rest().filter(|id| operations[*id].began.event <= deadline).collect();
+        let stuck = rest().filter(|id| operations[*id].earliest() <= deadline).collect();
         Illegal { operations: stuck, why: format!("after the order {:?} none of these can be next", self.longest) }
     }
 }

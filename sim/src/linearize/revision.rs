@@ -57,7 +57,7 @@ fn steps(history: &History) -> Result<Vec<Step>, Failure> {
             highest = (revision, Some(id));
         }
         if !answers.iter().any(Answer::changed) {
-            viewers.push((revision, operation.began, id));
+            viewers.push((revision, operation.earliest(), id));
         } else if let Some(other) = makers.insert(revision, id) {
             let why = format!("both claim to have made revision {revision}");
             return Err(Failure::Illegal(Illegal { operations: vec![other, id], why }));
@@ -98,11 +98,11 @@ fn in_time(history: &History, steps: &[Step]) -> Result<(), Illegal> {
     let mut latest: Option<usize> = None;
     for step in steps {
         let Step::Known(id) = *step else { continue };
-        if let Some(before) = latest.filter(|before| operations[*before].began.event > operations[id].deadline()) {
+        if let Some(before) = latest.filter(|before| operations[*before].earliest() > operations[id].deadline()) {
             let why = format!("by their revisions, {AFTER_ITS_END}");
             return Err(Illegal { operations: vec![before, id], why });
         }
-        if latest.is_none_or(|before| operations[before].began < operations[id].began) {
+        if latest.is_none_or(|before| operations[before].earliest() < operations[id].earliest()) {
             latest = Some(id);
         }
     }

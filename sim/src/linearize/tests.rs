@@ -462,3 +462,49 @@ fn the_model_and_the_real_store_answer_alike() {
     model.revert(&mut undo, 0, 0);
     assert_eq!(model, Store::default(), "all changes can be taken back");
 }
+
+/// A stale read may see any state that was, none that never was and none that is yet to come; every layer says so.
+#[test]
+fn a_stale_read_sees_what_was_true_once_and_nothing_else() {
+    let put = |value: &str| vec![Verb::Put { key: "k".into(), value: value.into() }];
+    let written = |revision| Outcome::Done {
+        revision: Some(revision),
+        answers: vec![Answer::Written { modified: Some(revision) }],
+    };
+    let saw = |revision, value: &str| {
+        let marks = Some(Marks { created: 1, modified: revision, version: revision });
+        Outcome::Done { revision: Some(revision), answers: vec![Answer::Value { value: value.into(), marks }] }
+    };
+    for (stale, early, outcome, good) in [
+        (true, false, saw(1, "a"), true),
+        (true, false, saw(2, "b"), true),
+        (false, false, saw(2, "b"), true),
+        (false, false, saw(1, "a"), false),
+        (true, false, saw(1, "b"), false),
+        (true, true, saw(1, "a"), true),
+        (true, true, saw(2, "b"), false),
+    ] {
+        let mut history = History::new();
+        let first = history.invoke(0, 0, put("a"));
+        history.end(1, first, written(1));
+        let get = vec![Verb::Get { key: "k".into() }];
+        let read = |history: &mut History| {
+            let id = match stale {
+                true => history.invoke_stale(2, 1, get.clone()),
+                false => history.invoke(2, 1, get.clone()),
+            };
+            history.end(3, id, outcome.clone());
+        };
+        if early {
+            read(&mut history);
+        }
+        let second = history.invoke(4, 0, put("b"));
+        history.end(5, second, written(2));
+        if !early {
+            read(&mut history);
+        }
+        assert_eq!(judge_with_witness(&history, &[first, second]).is_ok(), good, "{history}");
+        assert_eq!(judge(&history).is_ok(), good, "{history}");
+        assert_eq!(naive::order(&history).is_ok(), good, "{history}");
+    }
+}

@@ -2,6 +2,7 @@
 //!
 //! A read names the revision it saw, so it goes behind the request that made that revision and before the next that
 //! changes anything. Among those that change nothing at one revision, only real time matters: they go by their begins.
+//! One that may be stale counts as begun before all else.
 
 use super::Replay;
 use crate::history::{History, Outcome};
@@ -27,7 +28,7 @@ pub fn order(history: &History, executed: &[usize]) -> Vec<usize> {
     // Where the operations that changed nothing since the last change begin.
     let mut group = 0;
     let mut replay = Replay::new(history);
-    let by_begin = |id: &usize| operations[*id].began;
+    let by_begin = |id: &usize| operations[*id].earliest();
     for &id in executed {
         let before = replay.store.revision();
         // A mismatch is found again, and told, when the whole order is certified.

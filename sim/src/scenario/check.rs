@@ -7,6 +7,7 @@ use super::{
 use ios_core::{
     configuration::{Configuration, ConfigurationDraft},
     ids::{NodeId, NodeSet},
+    message::ReadMode,
     time::{Span, Time},
 };
 
@@ -275,6 +276,9 @@ fn action(scenario: &Scenario, action: &Action, triggered: bool) -> Result<(), S
 fn verbs(operation: &Operation) -> Result<(), String> {
     require((1..=Operation::VERBS_MAX).contains(&operation.verbs.len()), || {
         format!("a request has 1 to {} verbs", Operation::VERBS_MAX)
+    })?;
+    require(operation.mode == ReadMode::Leader || operation.is_read(), || {
+        format!("\"{operation}\" writes, so it cannot be a {} read", operation.mode)
     })
 }
 

@@ -24,18 +24,21 @@ pub enum MessageKind {
     HeartbeatAck,
     Fetch,
     Entries,
-    Assign,
-    Forward,
-    Forwarded,
     /// Any message from a client to a member.
     Request,
     /// Any message from a member to a client.
     Response,
+    // Choices are keyed by the place of a kind: what is new goes to the end.
+    Assign,
+    Forward,
+    Forwarded,
+    Barrier,
+    HighWater,
 }
 
 impl MessageKind {
     /// All kinds, with their names.
-    pub const NAMES: [(MessageKind, &'static str); 19] = [
+    pub const NAMES: [(MessageKind, &'static str); 21] = [
         (MessageKind::Hello, "Hello"),
         (MessageKind::Refused, "Refused"),
         (MessageKind::Canvass, "Canvass"),
@@ -50,11 +53,13 @@ impl MessageKind {
         (MessageKind::HeartbeatAck, "HeartbeatAck"),
         (MessageKind::Fetch, "Fetch"),
         (MessageKind::Entries, "Entries"),
+        (MessageKind::Request, "Request"),
+        (MessageKind::Response, "Response"),
         (MessageKind::Assign, "Assign"),
         (MessageKind::Forward, "Forward"),
         (MessageKind::Forwarded, "Forwarded"),
-        (MessageKind::Request, "Request"),
-        (MessageKind::Response, "Response"),
+        (MessageKind::Barrier, "Barrier"),
+        (MessageKind::HighWater, "HighWater"),
     ];
 }
 
@@ -95,6 +100,8 @@ impl Subject {
             PeerMessage::HeartbeatAck { view, .. } => (MessageKind::HeartbeatAck, Some(*view), None),
             PeerMessage::Fetch { from, .. } => (MessageKind::Fetch, None, Some(*from)),
             PeerMessage::Entries { entries, .. } => (MessageKind::Entries, None, entries.first().map(|entry| entry.0)),
+            PeerMessage::Barrier { .. } => (MessageKind::Barrier, None, None),
+            PeerMessage::HighWater { view, high, .. } => (MessageKind::HighWater, Some(*view), Some(*high)),
         };
         Self { kind, view, index }
     }
@@ -149,11 +156,13 @@ pub enum EventKind {
     Repeats,
     /// `notes-read`: [`Note::ReadNoted`].
     NotesRead,
+    /// `passes-barrier`: [`Note::BarrierPassed`].
+    PassesBarrier,
 }
 
 impl EventKind {
     /// Names of the events that carry no kind of message.
-    pub const NAMES: [(EventKind, &'static str); 21] = [
+    pub const NAMES: [(EventKind, &'static str); 22] = [
         (EventKind::Outputs, "outputs"),
         (EventKind::Writes, "writes"),
         (EventKind::Syncs, "syncs"),
@@ -175,6 +184,7 @@ impl EventKind {
         (EventKind::Retransmits, "retransmits"),
         (EventKind::Repeats, "repeats"),
         (EventKind::NotesRead, "notes-read"),
+        (EventKind::PassesBarrier, "passes-barrier"),
     ];
 
     /// A number below 128 for each event, those of messages by the message's kind.
@@ -203,6 +213,7 @@ impl EventKind {
             EventKind::Retransmits => 98,
             EventKind::Repeats => 99,
             EventKind::NotesRead => 100,
+            EventKind::PassesBarrier => 101,
         }
     }
 
@@ -227,6 +238,7 @@ impl EventKind {
             Note::Retransmitted { index } => (EventKind::Retransmits, None, Some(*index)),
             Note::Repeated { .. } => (EventKind::Repeats, None, None),
             Note::ReadNoted { index } => (EventKind::NotesRead, None, Some(*index)),
+            Note::BarrierPassed { high, .. } => (EventKind::PassesBarrier, None, Some(*high)),
             Note::Verified { .. }
             | Note::RefusedLink { .. }
             | Note::Ignored(_)

@@ -172,6 +172,7 @@ record! { Cluster {
     "thrifty" => options.thrifty;
     "delegate" => options.delegate;
     "participant" => options.participant;
+    "participant_read" => options.participant_read;
     "queue_max" => options.queue_max;
     "reads_max" => options.reads_max;
     "segment_bytes" => options.journal.segment_bytes;
@@ -201,6 +202,8 @@ record! { Workload {
     "ops" => ops;
     "keys" => keys;
     "reads" => reads;
+    "participant" => participant;
+    "stale" => stale;
     "deletes" => deletes;
     "cas" => cas;
     "multi" => multi;

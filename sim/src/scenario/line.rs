@@ -5,7 +5,7 @@ use super::{
     fields::Value,
     parse::{Words, kind, node, span, unknown, view},
 };
-use ios_core::time::Span;
+use ios_core::{message::ReadMode, time::Span};
 
 /// What an action begins with, besides the name of a client.
 const ACTIONS: [&str; 13] = [
@@ -158,11 +158,16 @@ fn end(name: &str) -> Result<End, String> {
 
 /// Reads a client's operation, up to the end of the line.
 fn operation(rest: &mut Words<'_>) -> Result<Operation, String> {
+    let mode = match () {
+        () if rest.take("participant") => ReadMode::Participant,
+        () if rest.take("stale") => ReadMode::Stale,
+        () => ReadMode::Leader,
+    };
     let mut verbs = vec![verb(rest)?];
     while rest.take(";") {
         verbs.push(verb(rest)?);
     }
-    Ok(Operation { verbs })
+    Ok(Operation { mode, verbs })
 }
 
 fn verb(rest: &mut Words<'_>) -> Result<Verb, String> {

@@ -2,11 +2,14 @@
 
 use super::fields::Percent;
 use crate::choice::{Chooser, Stream};
-use ios_core::time::Span;
+use ios_core::{message::ReadMode, time::Span};
 
-/// One request of a client: one verb, or several that take effect as one (`a ; b`).
+/// One request of a client: one verb, or several that take effect as one (`a ; b`); a read may begin with its mode
+/// (`stale get k`, `participant count`).
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Operation {
+    /// Who may answer it, if it is a read; else by the leader.
+    pub mode: ReadMode,
     /// At least one, at most [`Operation::VERBS_MAX`].
     pub verbs: Vec<Verb>,
 }
@@ -32,6 +35,11 @@ impl Operation {
     /// The most verbs of one request.
     pub const VERBS_MAX: usize = 8;
 
+    /// What only the leader may answer.
+    pub fn by_leader(verbs: Vec<Verb>) -> Self {
+        Self { mode: ReadMode::Leader, verbs }
+    }
+
     /// Whether it can change nothing, so that it may be a read instead of a write.
     pub fn is_read(&self) -> bool {
         self.verbs.iter().all(|verb| matches!(verb, Verb::Get(_) | Verb::Exists(_) | Verb::Count))
@@ -47,6 +55,10 @@ pub struct Workload {
     pub keys: u32,
     /// Share of reads among all.
     pub reads: Percent,
+    /// Share of participant reads among reads.
+    pub participant: Percent,
+    /// Share of stale reads among the others.
+    pub stale: Percent,
     /// Share of deletions among writes.
     pub deletes: Percent,
     /// Share of compare-and-set among writes.
@@ -67,6 +79,8 @@ impl Default for Workload {
             ops: 0,
             keys: 4,
             reads: Percent(30),
+            participant: Percent(0),
+            stale: Percent(0),
             deletes: Percent(5),
             cas: Percent(10),
             multi: Percent(5),
@@ -90,13 +104,18 @@ impl Workload {
         let percent = |what| choose.between(0, 99, Stream::Operation, &key(what));
         let verb = |place: u64, read: bool| self.verb(choose, client, number, place, read);
         if percent(0) < u64::from(self.reads.0) {
-            return Operation { verbs: vec![verb(0, true)] };
+            let mode = match () {
+                () if percent(3) < u64::from(self.participant.0) => ReadMode::Participant,
+                () if percent(4) < u64::from(self.stale.0) => ReadMode::Stale,
+                () => ReadMode::Leader,
+            };
+            return Operation { mode, verbs: vec![verb(0, true)] };
         }
         if percent(1) >= u64::from(self.multi.0) {
-            return Operation { verbs: vec![verb(0, false)] };
+            return Operation::by_leader(vec![verb(0, false)]);
         }
         let count = choose.between(2, 4, Stream::Operation, &key(2));
-        Operation { verbs: (0..count).map(|place| verb(place, percent(10 + place) < 40)).collect() }
+        Operation::by_leader((0..count).map(|place| verb(place, percent(10 + place) < 40)).collect())
     }
 
     /// How long a client waits before its `number`-th generated operation.

@@ -7,7 +7,7 @@ use super::{
     fields::Record,
     words::word_of,
 };
-use ios_core::{ids::NodeId, time::Span};
+use ios_core::{ids::NodeId, message::ReadMode, time::Span};
 use std::fmt;
 
 impl fmt::Display for Scenario {
@@ -235,6 +235,9 @@ impl fmt::Display for Slow {
 
 impl fmt::Display for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.mode != ReadMode::Leader {
+            write!(f, "{} ", self.mode)?;
+        }
         for (place, verb) in self.verbs.iter().enumerate() {
             write!(f, "{}{verb}", if place == 0 { "" } else { " ; " })?;
         }

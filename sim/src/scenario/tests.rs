@@ -11,9 +11,11 @@ network delay=2ms drop=1000 duplicate=20 reorder=3 late=4 late_by=1s..2s
 client-network delay=1ms..2ms
 disk latency=1ms..2ms lost=0 torn=1000000 slow=7 slow_by=9ms
 clocks n0=200 n4=-300
-workload ops=200 keys=8 reads=10% deletes=0% cas=20% multi=0% value=1 think=0s..20ms in_flight=64
+WORKLOAD
 at 1ms c0 put k1 a
 at 1ms c2 put "\x00 \"\\\n\xff" ""
+at 1ms c1 participant get k1
+at 1ms c1 stale count ; get k1
 after c0.1 c1 cas k1 a b ; get k1 ; exists "#" ; count ; delete ";"
 at 12ms partition n0 c0 | n2 n3 n4 oneway for=10ms
 at 13ms partition n0 | n1 | n2
@@ -54,12 +56,15 @@ liveness core=n1,n2,n3,n4 within=5s
 const CLUSTER: &str = "cluster nodes=5 quorum=fixed:2 window=1 index_exclusivity=on implicit_commit=on clients=3 \
     told=2 session_ttl=500ms client_retry=100ms client_deadline=1s heartbeat=20ms election_timeout=200ms \
     max_batch=1 max_batch_bytes=512 batch_interval=1ms explicit_commit=on thrifty=on delegate=2 participant=forward \
-    queue_max=4 reads_max=5 segment_bytes=65535 segment_records=64 seal=eager \
+    participant_read=on queue_max=4 reads_max=5 segment_bytes=65535 segment_records=64 seal=eager \
     seal_idle=7ms";
+
+const WORKLOAD: &str = "workload ops=200 keys=8 reads=10% participant=20% stale=30% deletes=0% cas=20% multi=0% \
+    value=1 think=0s..20ms in_flight=64";
 
 #[test]
 fn one_of_everything_reads_back_to_the_letter() {
-    let text = EVERYTHING.replace("CLUSTER", CLUSTER);
+    let text = EVERYTHING.replace("CLUSTER", CLUSTER).replace("WORKLOAD", WORKLOAD);
     let scenario: Scenario = text.parse().unwrap();
     assert_eq!(scenario.to_string(), text);
 }
@@ -92,7 +97,7 @@ fn what_is_misspelt_is_refused_with_its_line_and_a_suggestion() {
         "line 2: unknown key \"application\"; there are nodes, quorum, window, index_exclusivity, \
          implicit_commit, clients, told, session_ttl, client_retry, client_deadline, heartbeat, \
          election_timeout, max_batch, max_batch_bytes, batch_interval, explicit_commit, thrifty, delegate, \
-         participant, queue_max, reads_max, segment_bytes, segment_records, seal, seal_idle",
+         participant, participant_read, queue_max, reads_max, segment_bytes, segment_records, seal, seal_idle",
     );
     refused("at 1ms crahs n1 power", "line 2: unknown action \"crahs\"; did you mean \"crash\"?");
     refused("at 1ms crash n1 pwoer", "line 2: unknown kind of crash \"pwoer\"; did you mean \"power\"?");

@@ -10,12 +10,9 @@ use crate::{
 };
 use bytes::Bytes;
 use ios_core::{
-    client::{Client, ClientInput, ClientOptions, ClientOutput, EndpointId, OperationId, Outcome},
+    client::{Ask, Client, ClientInput, ClientOptions, ClientOutput, EndpointId, OperationId, Outcome},
     ids::{ConnectionId, NodeId},
-    service::{
-        Access,
-        kv::{Operation, request},
-    },
+    service::kv::{Operation, request},
     time::{Span, Time},
 };
 
@@ -83,7 +80,7 @@ impl Cluster<'_> {
         customer.begun = (customer.begun.0 + 1, now);
         let operation = OperationId(customer.begun.0);
         let (payload, deadline) = (customer.payload.clone(), now + PATIENCE);
-        self.feed_client(client, ClientInput::Submit { operation, access: Access::Write, payload, deadline });
+        self.feed_client(client, ClientInput::Submit { operation, ask: Ask::Write, payload, deadline });
     }
 
     /// Something arrives at a client's machine.

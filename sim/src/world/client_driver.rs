@@ -22,11 +22,10 @@ use crate::{
 };
 use ios_core::{
     client::{
-        Client, ClientInput, ClientNote, ClientOptions, ClientOutput, EndpointId, OperationId, Outcome, WhyNotDone,
+        Ask, Client, ClientInput, ClientNote, ClientOptions, ClientOutput, EndpointId, OperationId, Outcome, WhyNotDone,
     },
     ids::{ConnectionId, NodeId, NodeSet},
-    message::{ClientRequest, Refusal},
-    service::Access,
+    message::{ClientRequest, ReadMode, Refusal},
     time::Span,
 };
 use std::mem;
@@ -317,19 +316,27 @@ impl World {
         let number = customer.begun;
         let words = [u64::from(name), u64::from(number), u64::MAX];
         let logged = self.choose.chance(LOGGED_READS, Stream::Operation, &words);
-        let access = if operation.is_read() && !logged { Access::Read } else { Access::Write };
+        let ask = match operation.mode {
+            ReadMode::Leader if !operation.is_read() || logged => Ask::Write,
+            mode => Ask::Read(mode),
+        };
         let request = encode(&operation);
         customer.pending.push(self.records.len());
         let payload = request.clone();
-        self.history.invoke(invoked.0, u64::from(name), asked(&operation));
-        self.records.push(Record { client: name, number, access, request, key: None, origin });
+        match operation.mode {
+            ReadMode::Stale => self.history.invoke_stale(invoked.0, u64::from(name), asked(&operation)),
+            ReadMode::Leader | ReadMode::Participant => {
+                self.history.invoke(invoked.0, u64::from(name), asked(&operation))
+            }
+        };
+        self.records.push(Record { client: name, number, ask, request, key: None, origin });
         let deadline = match (origin, self.phase) {
             // Nobody gives up what has to be done in the end.
             (Origin::Fresh, Phase::Liveness(bound)) => bound,
             _ => invoked + self.scenario.cluster.client_deadline,
         };
         let operation = OperationId(u64::from(number));
-        self.feed_client(name, ClientInput::Submit { operation, access, payload, deadline });
+        self.feed_client(name, ClientInput::Submit { operation, ask, payload, deadline });
     }
 
     /// An operation has ended.
@@ -349,8 +356,15 @@ impl World {
             Outcome::Unknown { .. } => Counter::OutcomeUnknown,
         });
         let done = matches!(outcome, Outcome::Done { .. });
-        if done && record.access == Access::Read {
+        if let Ask::Read(mode) = record.ask
+            && done
+        {
             self.outcome.counters.count(Counter::ReadsAnswered);
+            match mode {
+                ReadMode::Leader => {}
+                ReadMode::Participant => self.outcome.counters.count(Counter::ParticipantReads),
+                ReadMode::Stale => self.outcome.counters.count(Counter::StaleReads),
+            }
         }
         let (number, origin) = (record.number, record.origin);
         match past(&outcome) {

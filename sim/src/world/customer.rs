@@ -13,9 +13,8 @@ use crate::{
 };
 use bytes::Bytes;
 use ios_core::{
-    client::{Client, Outcome},
+    client::{Ask, Client, Outcome},
     ids::{ConnectionId, NodeId, Sequence, SessionId},
-    service::Access,
     time::Time,
 };
 
@@ -80,7 +79,7 @@ pub struct Record {
     /// Which of the client's, from 1.
     pub number: u32,
     /// How it was asked.
-    pub access: Access,
+    pub ask: Ask,
     /// The request's bytes.
     pub request: Bytes,
     /// What it was sent under; the last, if it went on in another session.

@@ -471,7 +471,10 @@ impl World {
 fn number_of(message: &PeerMessage) -> u64 {
     match message {
         PeerMessage::Heartbeat { round, .. } | PeerMessage::HeartbeatAck { round, .. } => *round,
-        PeerMessage::Fetch { nonce, .. } | PeerMessage::Entries { nonce, .. } => nonce.0.0 << 32 ^ nonce.1,
+        PeerMessage::Fetch { nonce, .. }
+        | PeerMessage::Entries { nonce, .. }
+        | PeerMessage::Barrier { nonce }
+        | PeerMessage::HighWater { nonce, .. } => nonce.0.0 << 32 ^ nonce.1,
         PeerMessage::Hello(hello) => hello.incarnation.0,
         PeerMessage::Forward { nonce, .. } => nonce.0.0 << 32 ^ nonce.1,
         PeerMessage::Forwarded { nonce, outcome } => nonce.0.0 << 32 ^ nonce.1 ^ (outcome.range().0 as u64) << 48,
@@ -488,6 +491,8 @@ pub(super) fn request_letter(request: &ClientRequest) -> Letter {
         | ClientRequest::KeepAlive { tag, .. }
         | ClientRequest::Close { tag, .. }
         | ClientRequest::Read { tag, .. }
+        | ClientRequest::ParticipantRead { tag, .. }
+        | ClientRequest::StaleRead { tag, .. }
         | ClientRequest::Status { tag }
         | ClientRequest::Members { tag } => *tag << 1 | 1 << 63,
     };

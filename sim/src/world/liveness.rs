@@ -111,7 +111,7 @@ impl World {
         } else {
             Verb::Get(key)
         };
-        self.submit_operation(name, Operation { verbs: vec![verb] }, Origin::Fresh);
+        self.submit_operation(name, Operation::by_leader(vec![verb]), Origin::Fresh);
     }
 
     /// A fresh operation has ended: on to the next one, or to another try.

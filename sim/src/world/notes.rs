@@ -28,6 +28,9 @@ impl World {
                 self.outcome.counters.count(Counter::GapsFilled);
             }
             Note::Committed { how: Learned::Implied, .. } => self.outcome.counters.count(Counter::ImplicitCommits),
+            Note::BarrierPassed { high, floor } if high > floor => {
+                self.outcome.counters.count(Counter::BarriersWaited);
+            }
             _ => {}
         }
         if let Some(counter) = counter_of(note) {
@@ -56,6 +59,7 @@ fn counter_of(note: &Note) -> Option<Counter> {
         Note::Repeated { .. } => Counter::Repeated,
         Note::Expired { .. } => Counter::SessionsExpired,
         Note::ReadNoted { .. } => Counter::ReadsNoted,
+        Note::BarrierPassed { .. } => Counter::Barriers,
         Note::Repaired { .. } => Counter::RottenRepaired,
         Note::Fetching { .. } => Counter::Fetches,
         Note::Retransmitted { .. } => Counter::Retransmissions,

@@ -153,7 +153,7 @@ impl World {
         let patience = if calm { 200 } else { 5 + below(&mut self.rng, 300) };
         let deadline = self.now + Span::millis(patience);
         self.submitted.push((access, payload.clone(), deadline));
-        self.step(ClientInput::Submit { operation: OperationId(number), access, payload, deadline });
+        self.step(ClientInput::Submit { operation: OperationId(number), ask: access.into(), payload, deadline });
     }
 
     fn connect(&mut self) {
@@ -306,7 +306,9 @@ impl World {
                 }
                 None => refused(Refusal::Expired),
             },
-            ClientRequest::Read { tag, payload } => {
+            ClientRequest::Read { tag, payload }
+            | ClientRequest::ParticipantRead { tag, payload }
+            | ClientRequest::StaleRead { tag, payload } => {
                 ClientResponse::Read { tag: *tag, revision: Revision(self.revision), payload: payload.clone() }
             }
             ClientRequest::Hello { .. }
@@ -325,6 +327,8 @@ fn key(request: &ClientRequest) -> RequestKey {
         | ClientRequest::KeepAlive { tag, .. }
         | ClientRequest::Close { tag, .. }
         | ClientRequest::Read { tag, .. }
+        | ClientRequest::ParticipantRead { tag, .. }
+        | ClientRequest::StaleRead { tag, .. }
         | ClientRequest::Status { tag }
         | ClientRequest::Members { tag } => RequestKey::Tag(*tag),
     }

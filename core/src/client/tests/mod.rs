@@ -8,7 +8,8 @@ mod sessions;
 use super::{links::State, *};
 use crate::{
     ids::{Index, NodeId, Revision, Sequence, SessionId},
-    message::{ClientRequest, ClientResponse, RequestKey},
+    message::{ClientRequest, ClientResponse, ReadMode, RequestKey},
+    service::Access,
 };
 use alloc::{
     format,
@@ -70,7 +71,7 @@ impl Rig {
         let said = format!("submit o{operation} {access:?}");
         let payload = Bytes::from(format!("p{operation}"));
         let (operation, deadline) = (OperationId(operation), self.now + deadline);
-        self.step(&said, ClientInput::Submit { operation, access, payload, deadline })
+        self.step(&said, ClientInput::Submit { operation, ask: access.into(), payload, deadline })
     }
 
     fn write(&mut self, operation: u64) -> &mut Self {
@@ -79,6 +80,13 @@ impl Rig {
 
     fn read(&mut self, operation: u64) -> &mut Self {
         self.submit(operation, Access::Read, Span::secs(10))
+    }
+
+    fn read_as(&mut self, operation: u64, mode: ReadMode) -> &mut Self {
+        let payload = Bytes::from(format!("p{operation}"));
+        let (operation, deadline) = (OperationId(operation), self.now + Span::secs(10));
+        let input = ClientInput::Submit { operation, ask: Ask::Read(mode), payload, deadline };
+        self.step(&format!("submit {operation} {mode} read"), input)
     }
 
     fn up(&mut self, endpoint: usize) -> &mut Self {
@@ -102,7 +110,13 @@ impl Rig {
 
     fn read_tag(&self, endpoint: usize, operation: u64) -> u64 {
         self.last(endpoint, |request| match request {
-            ClientRequest::Read { tag, payload } if *payload == format!("p{operation}") => Some(*tag),
+            ClientRequest::Read { tag, payload }
+            | ClientRequest::ParticipantRead { tag, payload }
+            | ClientRequest::StaleRead { tag, payload }
+                if *payload == format!("p{operation}") =>
+            {
+                Some(*tag)
+            }
             _ => None,
         })
     }
@@ -228,6 +242,12 @@ fn text(output: &ClientOutput) -> String {
                 format!("{endpoint} <- write {session} #{sequence} acked {acked}: {}", quoted(payload))
             }
             ClientRequest::Read { tag, payload } => format!("{endpoint} <- read ({tag}): {}", quoted(payload)),
+            ClientRequest::ParticipantRead { tag, payload } => {
+                format!("{endpoint} <- participant read ({tag}): {}", quoted(payload))
+            }
+            ClientRequest::StaleRead { tag, payload } => {
+                format!("{endpoint} <- stale read ({tag}): {}", quoted(payload))
+            }
             ClientRequest::KeepAlive { tag, session } => format!("{endpoint} <- keep alive {session} ({tag})"),
             ClientRequest::Close { tag, session } => format!("{endpoint} <- close {session} ({tag})"),
             ClientRequest::Status { tag } => format!("{endpoint} <- status ({tag})"),

@@ -222,3 +222,53 @@ fn answers_that_nothing_waits_for_are_noted_and_change_nothing() {
           o0 done at 1: OK
     "#]]);
 }
+
+#[test]
+fn a_participant_read_is_tried_as_such_once_and_a_stale_one_always() {
+    let mut rig = Rig::new(2);
+    rig.read_as(1, ReadMode::Participant).read_as(2, ReadMode::Stale).up(0).welcome(0, 0);
+    rig.refuse_read(0, 1, NOBODY_LEADS).refuse_read(0, 2, Refusal::Overloaded).up(1).wake().wake();
+    rig.check(expect![[r#"
+        > submit o1 participant read
+          connect e0
+        > submit o2 stale read
+        > e0 is up
+          e0 <- hello (3)
+          e0 <- members (3)
+          e0 <- participant read (1): p1
+          e0 <- stale read (2): p2
+        > e0 says welcome to n0
+          (Identified { endpoint: EndpointId(0), node: n0 })
+        > e0 says refused: no leader is known
+          (Moved { to: EndpointId(1), redirected: false })
+          connect e1
+        > e0 says refused: overloaded: too many requests are waiting
+          disconnect e0
+        > e1 is up
+          e1 <- hello (4)
+          e1 <- members (4)
+        > wake
+          (Retried { operation: OperationId(2), attempt: 2 })
+          e1 <- stale read (2): p2
+        > wake
+          (Retried { operation: OperationId(1), attempt: 2 })
+          e1 <- read (1): p1
+    "#]]);
+}
+
+#[test]
+fn a_read_of_a_mode_that_is_not_served_is_not_done() {
+    let mut rig = Rig::new(1);
+    rig.read_as(1, ReadMode::Participant).up(0);
+    rig.refuse_read(0, 1, Refusal::NotServed { mode: ReadMode::Participant });
+    rig.check(expect![[r#"
+        > submit o1 participant read
+          connect e0
+        > e0 is up
+          e0 <- hello (2)
+          e0 <- members (2)
+          e0 <- participant read (1): p1
+        > e0 says refused: this member serves no participant reads (option participant_read)
+          o1 not done: this member serves no participant reads (option participant_read)
+    "#]]);
+}

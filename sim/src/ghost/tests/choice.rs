@@ -208,6 +208,44 @@ fn a_read_that_no_quorum_confirmed_after_it_arrived_is_found() {
     }
 }
 
+#[test]
+fn a_participant_read_that_asked_too_few_or_sees_too_little_is_found() {
+    let connection = ConnectionId(3);
+    let read = ClientRequest::ParticipantRead { tag: 5, payload: "".into() };
+    let answer = ClientResponse::Read { tag: 5, revision: Revision(0), payload: "".into() };
+    let told = |high| {
+        let (nonce, high, floor, view) = ((Incarnation(1), 1), Index(high), Index::ZERO, view(1, N0));
+        PeerMessage::HighWater { nonce, high, floor, view }
+    };
+    // Who told its reader n2 before it arrived, who after it, whether n2 executed what n0 had, and what is wrong.
+    for (before, after, executes, wrong) in [
+        (None, Some((N1, 1)), true, None),
+        (Some((N1, 1)), None, true, Some("only {n2} told")),
+        (None, Some((N1, 0)), true, Some("it has accepted 1 durably")),
+        (None, Some((N1, 1)), false, Some("from the state after 0; 1 was executed when it arrived")),
+    ] {
+        let mut play = Play::led(N0, N1, 1);
+        play.chooses(1, 1);
+        play.applies(N0, 1, 1, Span::ZERO, 0);
+        let tell = |play: &mut Play, teller: Option<(NodeId, u64)>| {
+            if let Some((node, high)) = teller {
+                play.ghost.sent(play.now, node, NodeSet::only(N2), &told(high));
+            }
+        };
+        tell(&mut play, before);
+        play.ghost.asked(N2, connection, &read);
+        tell(&mut play, after);
+        if executes {
+            play.applies(N2, 1, 1, Span::ZERO, 0);
+        }
+        play.ghost.replied(play.now, N2, connection, &answer);
+        match wrong {
+            None => play.fine(),
+            Some(words) => play.found(Oracle::Read, words),
+        }
+    }
+}
+
 /// An impatient client repeats a read; the repetition is refused, the first one is answered.
 #[test]
 fn a_refused_repetition_takes_nothing_from_the_read_that_waits() {
