@@ -491,6 +491,8 @@ pub enum StepDown {
     Overtaken,
     /// The node stops.
     Stopping,
+    /// It has handed its place to another member.
+    Transferred,
 }
 
 /// How a replica learned that something is chosen.

@@ -167,6 +167,11 @@ pub enum PeerMessage<P = Batch> {
         /// The sender's promise.
         view: View,
     },
+    /// The sender has stopped leading: begin a view now, without a canvass.
+    Transfer {
+        /// The view it led.
+        view: View,
+    },
 }
 
 /// What became of forwarded commands.
@@ -213,6 +218,7 @@ impl<P> PeerMessage<P> {
             | PeerMessage::Prepare { view, .. }
             | PeerMessage::Accept { view, .. }
             | PeerMessage::Assign { view, .. }
+            | PeerMessage::Transfer { view }
             | PeerMessage::Accepted { view, .. }
             | PeerMessage::Chosen { view, .. }
             | PeerMessage::Heartbeat { view, .. }

@@ -113,6 +113,8 @@ enum Phase {
     /// The journal makes this life durable; nothing is said before.
     Opening,
     Running,
+    /// To be stopped; leads, and is handing its place over first.
+    HandingOver,
     /// Waiting for the disk, to stop in good order.
     Stopping,
     Stopped,
@@ -167,7 +169,7 @@ impl<S: Service> Node<S> {
             out.push(Output::Note(note));
         }
         match input {
-            Input::Peer { from, message } if self.phase == Phase::Running => {
+            Input::Peer { from, message } if self.speaks() => {
                 self.with_turn(out, |replica, turn| replica.receive(turn, from, message));
             }
             Input::Peer { .. } => out.push(Output::Note(Note::Ignored(Ignored::NotRunning))),
@@ -195,7 +197,7 @@ impl<S: Service> Node<S> {
         if self.phase == Phase::Stopped {
             return None;
         }
-        let running = self.phase == Phase::Running;
+        let running = self.speaks();
         if self.opened.is_some()
             || self.journal.wants_flush()
             || running && self.replica.wants_turn(self.now, next_expiry)
@@ -222,7 +224,7 @@ impl<S: Service> Node<S> {
         let role = match self.phase {
             Phase::Opening => "opening",
             Phase::Running => self.replica.role_name(),
-            Phase::Stopping | Phase::Stopped => "stopping",
+            Phase::HandingOver | Phase::Stopping | Phase::Stopped => "stopping",
         };
         Status {
             node: self.config.node,
@@ -248,25 +250,39 @@ impl<S: Service> Node<S> {
     // ---- Inputs.
 
     fn link(&mut self, out: &mut Vec<Output>, peer: NodeId, up: bool) {
-        let speaks = self.phase == Phase::Running;
+        let speaks = self.speaks();
         self.with_turn(out, |replica, turn| replica.link(turn, peer, up, speaks));
     }
 
     fn wake(&mut self, out: &mut Vec<Output>) {
         self.journal.wake(self.now, out);
-        if self.phase == Phase::Running {
+        if self.speaks() {
             self.with_turn(out, |replica, turn| replica.wake(turn));
             self.settle(out);
         }
-        if self.phase == Phase::Running {
+        if self.speaks() {
             let next_expiry = self.machine.next_expiry();
             self.with_turn(out, |replica, turn| replica.end_turn(turn, next_expiry));
         }
         self.journal.flush(self.now, out);
     }
 
+    /// Whether it takes part in the protocol.
+    fn speaks(&self) -> bool {
+        matches!(self.phase, Phase::Running | Phase::HandingOver)
+    }
+
+    /// Stops in good order: a leader hands its place over first. Asked a second time it does not wait for that.
     fn shut_down(&mut self, out: &mut Vec<Output>) {
-        if self.phase == Phase::Running {
+        if self.phase == Phase::Running && self.with_turn(out, Replica::begin_transfer) {
+            self.phase = Phase::HandingOver;
+        } else {
+            self.wind_up(out);
+        }
+    }
+
+    fn wind_up(&mut self, out: &mut Vec<Output>) {
+        if self.speaks() {
             self.with_turn(out, Replica::shut_down);
         }
         let why = CloseReason::Stopping;
@@ -309,7 +325,7 @@ impl<S: Service> Node<S> {
             }
         };
         let objection = match &work {
-            _ if self.phase != Phase::Running => Some(Refusal::NotReady),
+            _ if !self.speaks() => Some(Refusal::NotReady),
             Work::Command(Command::Request { payload, .. }) => self.machine.check(Access::Write, payload).err(),
             Work::Command(_) => None,
             Work::Read { payload, .. } => self.machine.check(Access::Read, payload).err(),
@@ -356,6 +372,11 @@ impl<S: Service> Node<S> {
         self.answer_reads(out);
         if let Some(fault) = self.replica.take_fault() {
             return self.stop(out, Output::Fence(fault));
+        }
+        if self.phase == Phase::HandingOver {
+            if self.with_turn(out, Replica::proceed_with_transfer) {
+                self.wind_up(out);
+            }
         }
         if self.phase == Phase::Stopping && self.replica.is_settled() && !self.journal.wants_flush() {
             self.stop(out, Output::Stopped);

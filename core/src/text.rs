@@ -121,6 +121,7 @@ impl<P: Display> Display for PeerMessage<P> {
             PeerMessage::Assign { view, index, batch, floor } => {
                 write!(f, "Assign {view} {index} {batch} floor={floor}")
             }
+            PeerMessage::Transfer { view } => write!(f, "Transfer {view}"),
             PeerMessage::Forward { nonce: (incarnation, counter), batch } => {
                 write!(f, "Forward nonce={incarnation}/{counter} {batch}")
             }

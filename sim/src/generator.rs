@@ -381,6 +381,8 @@ fn crash(draw: &mut Draw, nodes: u8, power: bool, back: Span) -> Action {
     let back = if draw.one_in(8) { None } else { Some(back) };
     if draw.one_in(6) {
         Action::CrashAll { power, back: back.or(Some(Span::millis(50))) }
+    } else if draw.one_in(4) {
+        Action::Stop { node: if draw.coin() { Target::Leader } else { draw.node(nodes) }, back }
     } else {
         Action::Crash { node: draw.node(nodes), power, back }
     }

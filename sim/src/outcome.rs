@@ -66,6 +66,8 @@ counters! {
     CrashesPower: Fault = "crashes_power",
     /// Crashes in the midst of a node's step, with outputs still to perform.
     CrashesMidStep: Fault = "crashes_mid_step",
+    /// Nodes asked to stop in good order.
+    Stops: Fault = "stops",
     /// Starts of a node after its first.
     Restarts: Fault = "restarts",
     /// Nodes paused.
@@ -129,6 +131,8 @@ counters! {
     Fetches: Protocol = "fetches",
     /// Assignments sent again.
     Retransmissions: Protocol = "retransmissions",
+    /// Leaders that handed their place to another member.
+    Transfers: Protocol = "transfers",
     /// Messages with commands of their clients that leaders took from participants.
     Forwards: Protocol = "forwards",
     /// Places that leaders named for some of those commands.

@@ -57,6 +57,8 @@ pub(super) struct Leader {
     gap_until: Index,
     /// Some replica needs everything up to here committed to be whole again.
     fill_until: Index,
+    /// Whom it hands its place to: nothing new is assigned.
+    pub(super) successor: Option<NodeId>,
     /// The last stamp given, and when.
     stamped: (Time, Time),
 }
@@ -85,6 +87,7 @@ impl Leader {
             plan,
             gap_until: Index::ZERO,
             fill_until: Index::ZERO,
+            successor: None,
             stamped: (Time::ZERO, now),
         }
     }
@@ -192,6 +195,11 @@ impl Assignments {
         self.queued
     }
 
+    /// Whether every command that has a place has been executed here.
+    pub(super) fn nobody_waits(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
     /// Queues a command.
     pub(super) fn enqueue(&mut self, now: Time, options: &Options, waiter: Waiter, command: &Command) {
         if self.queued == 0 {
@@ -242,14 +250,23 @@ impl Assignments {
 
     /// Refuses whoever waits: what is queued is not done, what is assigned may still take effect.
     pub(super) fn refuse_all(&mut self, turn: &mut Turn, leader: Option<NodeId>) {
-        let assigned = self.waiters.len() - self.queued;
-        for (place, waiter) in self.waiters.drain(..).enumerate() {
-            let deposed = place < assigned;
-            refuse(turn, waiter, if deposed { Refusal::Deposed { leader } } else { Refusal::NotLeader { leader } });
+        self.refuse_queued(turn, leader);
+        for waiter in self.waiters.drain(..) {
+            refuse(turn, waiter, Refusal::Deposed { leader });
         }
         self.waiting.clear();
+        self.forwarders = 0;
+    }
+
+    /// Refuses whoever waits for a place.
+    pub(super) fn refuse_queued(&mut self, turn: &mut Turn, leader: Option<NodeId>) {
+        let assigned = self.waiters.len() - self.queued;
+        for waiter in self.waiters.drain(assigned..) {
+            self.forwarders -= usize::from(waiter.connection().is_none());
+            refuse(turn, waiter, Refusal::NotLeader { leader });
+        }
         self.queue.clear();
-        (self.queued, self.forwarders) = (0, 0);
+        self.queued = 0;
     }
 
     /// Takes what a connection has asked for out of the queue.
@@ -302,6 +319,9 @@ impl Replica {
                 refuse(turn, waiter, refusal);
             }
             return;
+        }
+        if let Some(to) = self.successor() {
+            return refuse(turn, waiter, Refusal::NotLeader { leader: Some(to) });
         }
         if self.assignments.queued >= self.options.queue_max {
             return refuse(turn, waiter, Refusal::Overloaded);
@@ -359,7 +379,7 @@ impl Replica {
     pub(super) fn has_room(&self) -> bool {
         let Role::Leader(leader) = &self.role else { return false };
         let next = leader.window.next();
-        next <= self.log.floor().plus(self.history.configuration_at(next).window())
+        leader.successor.is_none() && next <= self.log.floor().plus(self.history.configuration_at(next).window())
     }
 
     // ---- Opening the window.

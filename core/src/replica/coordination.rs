@@ -96,7 +96,7 @@ impl Replica {
     }
 
     /// Healthy members, beginning after this one: not the same ones first everywhere.
-    fn healthy_after_me(&self, now: Time) -> impl Iterator<Item = NodeId> {
+    pub(super) fn healthy_after_me(&self, now: Time) -> impl Iterator<Item = NodeId> {
         let (me, others) = (self.me, self.others());
         let after = others.iter().filter(move |node| *node > me);
         let before = others.iter().filter(move |node| *node < me);

@@ -12,6 +12,7 @@
 //! | `replication` | `Accept`, `Accepted`: storing a batch at a replication quorum |
 //! | `coordination` | `Assign`: the same on a leader's behalf; whom to ask |
 //! | `commit` | `Chosen`, floors, `Fetch`, `Entries`: learning what is chosen |
+//! | `transfer` | `Transfer`: a leader hands its place to another |
 //! | `reads` | `Heartbeat` and its acknowledgement: signs of life, leader reads |
 //! | `barrier` | `Barrier`, `HighWater`: participant reads |
 //!
@@ -43,6 +44,7 @@ pub mod log;
 pub mod quorum;
 pub mod reads;
 mod replication;
+mod transfer;
 pub mod turn;
 mod view_change;
 mod window;
@@ -67,6 +69,7 @@ use links::Links;
 use log::{Entry, Log};
 use rand_chacha::{ChaCha8Rng, rand_core::RngCore};
 use reads::Reads;
+use transfer::Handover;
 use turn::{Effect, Turn, Withheld};
 use view_change::{Candidate, Canvass};
 
@@ -92,6 +95,7 @@ pub struct Replica {
     learner: Learner,
     coordinations: Coordinations,
     forwards: Forwards,
+    handover: Option<Handover>,
     hollow: Option<Hollow>,
     assignments: Assignments,
     reads: Reads,
@@ -144,6 +148,7 @@ impl Replica {
             learner: Learner::new(recovered.floor),
             coordinations: Coordinations::default(),
             forwards: Forwards::default(),
+            handover: None,
             hollow: recovered.loss.then(Hollow::default),
             assignments: Assignments::default(),
             reads: Reads::default(),
@@ -219,6 +224,7 @@ impl Replica {
             PeerMessage::HighWater { nonce, high, floor, view } => {
                 self.high_water(turn, from, nonce, barrier::Reach { high, floor, view });
             }
+            PeerMessage::Transfer { view } => self.transferred(turn, from, view),
         }
     }
 

@@ -145,7 +145,7 @@ impl Replica {
     // ---- Candidate.
 
     /// Makes `view`, one of this node's own, durable, to ask promises for it.
-    fn stand(&mut self, turn: &mut Turn, view: View) {
+    pub(super) fn stand(&mut self, turn: &mut Turn, view: View) {
         assert!(view > self.promised, "a view is opened once, above every promise");
         let from = self.log.floor().next();
         self.bind(turn, view);

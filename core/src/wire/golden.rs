@@ -90,6 +90,8 @@ fn the_bytes_of_peer_messages_stay_what_they_are() {
           11044d
         HighWater b50101000800000000000000c3114d10b7db8338
           12044d0604ac0202
+        Transfer b50101000400000000000000c780b26f7942a41d
+          13ac0202
     "#]];
     check(&messages, &expected);
 }

@@ -132,6 +132,7 @@ impl<P> PeerMessage<P> {
             PeerMessage::Forwarded { nonce, outcome } => PeerMessage::Forwarded { nonce, outcome },
             PeerMessage::Barrier { nonce } => PeerMessage::Barrier { nonce },
             PeerMessage::HighWater { nonce, high, floor, view } => PeerMessage::HighWater { nonce, high, floor, view },
+            PeerMessage::Transfer { view } => PeerMessage::Transfer { view },
         })
     }
 }

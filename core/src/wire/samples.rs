@@ -94,6 +94,7 @@ pub(super) fn peer_messages() -> Vec<PeerMessage> {
         PeerMessage::Forwarded { nonce: ask, outcome: ForwardOutcome::Refused { count: 3 } },
         PeerMessage::Barrier { nonce: ask },
         PeerMessage::HighWater { nonce: ask, high: Index(6), floor: Index(4), view: VIEW },
+        PeerMessage::Transfer { view: VIEW },
     ]
 }
 

@@ -42,6 +42,7 @@ impl Ghost {
         match message {
             PeerMessage::Hello(hello) => self.hello(node, hello),
             PeerMessage::Canvass { view } => self.owns(node, *view, "canvasses for"),
+            PeerMessage::Transfer { view } => self.owns(node, *view, "hands over"),
             PeerMessage::Prepare { view, .. } => {
                 self.owns(node, *view, "prepares")?;
                 self.vouch(node, *view, "Prepare")

@@ -239,6 +239,7 @@ fn action(scenario: &Scenario, action: &Action, triggered: bool) -> Result<(), S
         | Action::Disconnect { client: name }
         | Action::CrashClient { client: name } => client(scenario, *name),
         Action::Crash { node, .. }
+        | Action::Stop { node, .. }
         | Action::Restart { node }
         | Action::Pause { node, .. }
         | Action::Resume { node }

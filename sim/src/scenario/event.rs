@@ -34,11 +34,12 @@ pub enum MessageKind {
     Forwarded,
     Barrier,
     HighWater,
+    Transfer,
 }
 
 impl MessageKind {
     /// All kinds, with their names.
-    pub const NAMES: [(MessageKind, &'static str); 21] = [
+    pub const NAMES: [(MessageKind, &'static str); 22] = [
         (MessageKind::Hello, "Hello"),
         (MessageKind::Refused, "Refused"),
         (MessageKind::Canvass, "Canvass"),
@@ -60,6 +61,7 @@ impl MessageKind {
         (MessageKind::Forwarded, "Forwarded"),
         (MessageKind::Barrier, "Barrier"),
         (MessageKind::HighWater, "HighWater"),
+        (MessageKind::Transfer, "Transfer"),
     ];
 }
 
@@ -88,6 +90,7 @@ impl Subject {
             PeerMessage::Accept { view, index, .. } => (MessageKind::Accept, Some(*view), Some(*index)),
             PeerMessage::Assign { view, index, .. } => (MessageKind::Assign, Some(*view), Some(*index)),
             PeerMessage::Forward { .. } => (MessageKind::Forward, None, None),
+            PeerMessage::Transfer { view } => (MessageKind::Transfer, Some(*view), None),
             PeerMessage::Forwarded { outcome: ForwardOutcome::Placed { index, .. }, .. } => {
                 (MessageKind::Forwarded, None, Some(*index))
             }

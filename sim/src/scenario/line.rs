@@ -8,8 +8,9 @@ use super::{
 use ios_core::{message::ReadMode, time::Span};
 
 /// What an action begins with, besides the name of a client.
-const ACTIONS: [&str; 13] = [
+const ACTIONS: [&str; 14] = [
     "crash",
+    "stop",
     "restart",
     "pause",
     "resume",
@@ -32,6 +33,7 @@ pub(super) fn action(rest: &mut Words<'_>) -> Result<Action, String> {
     }
     match name {
         "crash" => crash(rest),
+        "stop" => Ok(Action::Stop { node: target(rest.next("a node")?)?, back: back(rest)? }),
         "restart" => Ok(Action::Restart { node: target(rest.next("a node")?)? }),
         "pause" => {
             let whom = rest.next("a node or client")?;

@@ -116,6 +116,13 @@ pub enum Action {
         /// When all start again.
         back: Option<Span>,
     },
+    /// `stop NODE`: asks a node to stop in good order; a leader hands its place over first.
+    Stop {
+        /// Which node.
+        node: Target,
+        /// How long after it has stopped it starts again.
+        back: Option<Span>,
+    },
     /// `restart NODE`: starts a crashed node; nothing if it runs.
     Restart {
         /// Which node.

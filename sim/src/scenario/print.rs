@@ -144,6 +144,7 @@ impl fmt::Display for Action {
         match self {
             Action::Client { client, operation } => return write!(f, "c{client} {operation}"),
             Action::Crash { node, power, .. } => write!(f, "crash {node} {}", kind(power))?,
+            Action::Stop { node, .. } => write!(f, "stop {node}")?,
             Action::CrashAll { power, .. } => write!(f, "crash all {}", kind(power))?,
             Action::CrashClient { client } => return write!(f, "crash c{client}"),
             Action::Restart { node } => return write!(f, "restart {node}"),
@@ -174,6 +175,7 @@ impl Action {
         match self {
             Action::Crash { back, .. }
             | Action::CrashAll { back, .. }
+            | Action::Stop { back, .. }
             | Action::Pause { back, .. }
             | Action::PauseClient { back, .. }
             | Action::Partition { back, .. }

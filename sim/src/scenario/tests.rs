@@ -25,6 +25,7 @@ when leader receives Accepted from=n2 pause leader for=1ms
 when any leads nth=2 isolate it for=9ms
 when any outputs nth=100 crash all power for=1s
 at 20ms crash all process
+at 20ms stop leader for=5ms
 at 20ms restart n1
 at 20ms pause n2
 at 20ms resume n2

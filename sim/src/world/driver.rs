@@ -245,7 +245,7 @@ impl World {
                 false
             }
             Output::Stopped => {
-                self.object(Oracle::Health, format!("{id} has stopped although nobody asked it to"));
+                self.stopped(id);
                 false
             }
         };

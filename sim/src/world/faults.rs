@@ -16,6 +16,7 @@ use crate::{
 use ios_core::{
     Config, Node,
     ids::NodeId,
+    interface::Input,
     journal::Journal,
     service::kv::Kv,
     time::{Span, Time},
@@ -46,6 +47,7 @@ impl World {
         };
         match (action, node) {
             (Action::Crash { power, back, .. }, Some(node)) => self.crash(node, *power, *back),
+            (Action::Stop { back, .. }, Some(node)) => self.ask_to_stop(node, *back),
             (Action::Restart { .. }, Some(node)) => self.start(node),
             (Action::Pause { back, .. }, Some(node)) => self.pause(node, *back),
             (Action::Resume { .. }, Some(node)) => self.resume(node),
@@ -157,6 +159,27 @@ impl World {
         true
     }
 
+    /// Asks a node to stop in good order.
+    fn ask_to_stop(&mut self, id: NodeId, back: Option<Span>) -> bool {
+        let process = &mut self.processes[usize::from(id.0)];
+        if !process.runs() || process.paused || process.stopping.is_some() {
+            return false;
+        }
+        process.stopping = Some(back);
+        self.outcome.counters.count(Counter::Stops);
+        self.feed(id, Input::Shutdown, None);
+        true
+    }
+
+    /// A node says that it has stopped.
+    pub(super) fn stopped(&mut self, id: NodeId) {
+        match self.processes[usize::from(id.0)].stopping.take() {
+            // Once its faults are over a node does not stay away.
+            Some(back) => self.stop(id, false, back.or_else(|| self.is_healed(id).then_some(Span::millis(10)))),
+            None => self.object(Oracle::Health, format!("{id} has stopped although nobody asked it to")),
+        }
+    }
+
     /// The node is gone, its disk stays. Peers and clients hear of a dead process, not of a machine without power.
     pub(super) fn stop(&mut self, id: NodeId, power: bool, back: Option<Span>) {
         let process = &mut self.processes[usize::from(id.0)];
@@ -167,6 +190,7 @@ impl World {
         process.leading = None;
         process.links.fill(None);
         process.failed = None;
+        process.stopping = None;
         process.powerless = power;
         for handle in [process.turn.take(), process.timer.take().map(|(handle, _)| handle)].into_iter().flatten() {
             self.agenda.cancel(handle);
@@ -382,6 +406,7 @@ impl World {
 fn target_of(action: &Action) -> Option<Target> {
     match action {
         Action::Crash { node, .. }
+        | Action::Stop { node, .. }
         | Action::Restart { node }
         | Action::Pause { node, .. }
         | Action::Resume { node }

@@ -4,7 +4,7 @@ use super::World;
 use crate::outcome::Counter;
 use ios_core::{
     batch::Batch,
-    interface::{Learned, Note},
+    interface::{Learned, Note, StepDown},
 };
 
 impl World {
@@ -27,6 +27,7 @@ impl World {
             {
                 self.outcome.counters.count(Counter::GapsFilled);
             }
+            Note::SteppedDown { why: StepDown::Transferred, .. } => self.outcome.counters.count(Counter::Transfers),
             Note::Committed { how: Learned::Implied, .. } => self.outcome.counters.count(Counter::ImplicitCommits),
             Note::BarrierPassed { high, floor } if high > floor => {
                 self.outcome.counters.count(Counter::BarriersWaited);

@@ -45,6 +45,8 @@ pub struct Process {
     pub failing: Option<Option<Span>>,
     /// An operation failed in this life, so it may stop itself; when to start again.
     pub failed: Option<Option<Span>>,
+    /// It has been asked to stop; when to start again.
+    pub stopping: Option<Option<Span>>,
     /// How much longer every disk operation takes.
     pub slow_disk: Span,
     /// The machine is without power, not only the process dead: nobody tells its peers.
@@ -70,6 +72,7 @@ impl Process {
             timer: None,
             failing: None,
             failed: None,
+            stopping: None,
             slow_disk: Span::ZERO,
             powerless: true,
             skew: 0,
