@@ -21,14 +21,17 @@ use crate::{
     interface::{Ignored, Learned, Note, StepDown},
     journal::Record,
     message::PeerMessage,
-    time::Time,
+    time::{Span, Time},
 };
 use alloc::vec::Vec;
 
 /// Most entries in one answer to `Fetch`.
 const FETCH_ENTRIES: u64 = 256;
-/// Most payload bytes in one answer, but for a single larger entry.
-const FETCH_BYTES: usize = 1 << 20;
+/// Most payload bytes in one answer, but for a single larger entry: whoever catches up must not keep what commits
+/// waiting behind its answers for long, and one round trip for each is quick enough.
+const FETCH_BYTES: usize = 32 << 10;
+/// The longest wait for an answer, in election timeouts.
+const PATIENCE_MAX: u64 = 4;
 
 /// What is known to be chosen beyond what is here.
 #[derive(Clone, Debug)]
@@ -41,6 +44,14 @@ pub(super) struct Learner {
     view_floor: (View, Index),
     fetch: Option<Fetch>,
     counter: u64,
+    /// How far around the ring of [`Replica::neighbour`] nothing was to be had, since something last was.
+    passed: u8,
+    /// Members that left a question unanswered, in this round.
+    silent: NodeSet,
+    /// How long an answer may take, if longer than a retry: twice as long as the last one took, and doubled by every one
+    /// that came too late. Answers may be large and links slow: who always asks elsewhere before an answer is through
+    /// throws it away, and loads the links with the same again, for ever.
+    patience: Span,
 }
 
 #[derive(Clone, Debug)]
@@ -59,7 +70,16 @@ pub(super) struct Hollow {
 
 impl Learner {
     pub(super) fn new(floor: Index) -> Self {
-        Self { floor, chosen: floor, view_floor: (View::ZERO, Index::ZERO), fetch: None, counter: 0 }
+        Self {
+            floor,
+            chosen: floor,
+            view_floor: (View::ZERO, Index::ZERO),
+            fetch: None,
+            counter: 0,
+            passed: 0,
+            silent: NodeSet::EMPTY,
+            patience: Span::ZERO,
+        }
     }
 
     /// Something at this index is chosen.
@@ -196,11 +216,16 @@ impl Replica {
 
     // ---- Fetching.
 
-    /// Asks `peer` for what is chosen and not here, unless an answer is under way.
+    /// Asks `peer` for what is chosen and not here, unless an answer is under way. With thrifty quorums `peer` is only
+    /// a proposal: see [`Replica::neighbour`].
     pub(super) fn fetch_if_missing(&mut self, turn: &mut Turn, peer: NodeId) {
         let hollow = self.hollow.as_ref().is_some_and(|hollow| hollow.until.is_none());
         let missing = self.learner.chosen > self.log.floor() || hollow;
-        if self.learner.fetch.is_some() || !missing || peer == self.me {
+        if self.learner.fetch.is_some() || !missing {
+            return;
+        }
+        let peer = if self.options.thrifty && !hollow { self.neighbour().unwrap_or(peer) } else { peer };
+        if peer == self.me {
             return;
         }
         self.learner.counter += 1;
@@ -212,11 +237,38 @@ impl Replica {
         turn.send(NodeSet::only(peer), PeerMessage::Fetch { nonce, from, to });
     }
 
+    /// The next one to ask in the ring of those within reach, which begins before this member and goes backwards. Those
+    /// who left a question unanswered are passed over, until a round has brought nothing: the next one visits all.
+    ///
+    /// A thrifty leader leaves members out, who all lack the same. If they all asked the leader, thrift would gain
+    /// nothing: every batch would leave it as often as without. Asking each other, they pass a batch on around the
+    /// ring, and the leader hands it to one of them. Whoever finds nothing there comes by the leader in the end.
+    fn neighbour(&mut self) -> Option<NodeId> {
+        let within_reach = self.links.verified();
+        let answering = within_reach.difference(self.learner.silent);
+        let step = |node: &NodeId| ring_step(self.me, *node);
+        let further = answering.iter().filter(|node| step(node) > self.learner.passed).min_by_key(step);
+        further.or_else(|| {
+            (self.learner.silent, self.learner.passed) = (NodeSet::EMPTY, 0);
+            within_reach.iter().min_by_key(step)
+        })
+    }
+
+    /// `node` had nothing, or said nothing.
+    fn pass_by(&mut self, node: NodeId) {
+        self.learner.passed = ring_step(self.me, node);
+    }
+
     /// Asks again, somebody else, when no answer came.
     pub(super) fn retry_fetch(&mut self, turn: &mut Turn) {
         let last = self.learner.fetch.as_ref().map(|fetch| fetch.asked);
-        if self.learner.fetch.as_ref().is_some_and(|fetch| turn.now.since(fetch.at) >= self.retry_interval()) {
+        let patience = self.learner.patience.max(self.retry_interval());
+        if self.learner.fetch.as_ref().is_some_and(|fetch| turn.now.since(fetch.at) >= patience) {
             self.learner.fetch = None;
+            if let Some(silent) = last {
+                self.learner.silent.insert(silent);
+                self.pass_by(silent);
+            }
         }
         // The bound of a loss is told by the leader alone; entries are told by anyone.
         let hollow = self.hollow.as_ref().is_some_and(|hollow| hollow.until.is_none());
@@ -268,15 +320,18 @@ impl Replica {
         leading: Option<(View, Index)>,
         entries: Vec<(Index, Batch)>,
     ) {
-        let asked = self
-            .learner
-            .fetch
-            .as_ref()
-            .is_some_and(|fetch| nonce == (self.incarnation, fetch.counter) && fetch.asked == from);
-        if !asked {
+        self.learner.silent = self.learner.silent.without(from);
+        let longest = self.options.election_timeout.times(PATIENCE_MAX);
+        let fetch = self.learner.fetch.as_ref();
+        let asked = fetch.filter(|fetch| nonce == (self.incarnation, fetch.counter) && fetch.asked == from);
+        let Some(asked) = asked.map(|fetch| fetch.at) else {
+            if nonce.0 == self.incarnation {
+                self.learner.patience = self.learner.patience.max(self.retry_interval()).times(2).min(longest);
+            }
             return turn.ignore(Ignored::Unasked);
-        }
+        };
         self.learner.fetch = None;
+        self.learner.patience = turn.now.since(asked).times(2).min(longest);
         if let Role::Leader(leader) = &self.role
             && entries.iter().any(|(index, batch)| leader.is_overtaken_by(*index, batch))
         {
@@ -296,7 +351,10 @@ impl Replica {
         }
         self.after_floor(turn);
         if self.log.floor() > before {
+            self.learner.passed = 0;
             self.fetch_if_missing(turn, from);
+        } else {
+            self.pass_by(from);
         }
     }
 
@@ -328,4 +386,9 @@ impl Replica {
     pub(super) fn hollow_until(&self) -> Option<Index> {
         self.hollow.as_ref().and_then(|hollow| hollow.until)
     }
+}
+
+/// How many ids `node` is before `me`, counted around.
+fn ring_step(me: NodeId, node: NodeId) -> u8 {
+    (me.0 + NodeId::LIMIT - node.0) % NodeId::LIMIT
 }
