@@ -3,7 +3,7 @@
 use ios_core::{
     configuration::{Configuration, ConfigurationDraft, ConfigurationError},
     ids::NodeId,
-    options::{JournalOptions, Options},
+    options::{Delegate, JournalOptions, Options},
     replica::quorum::{MEMBERS_MAX, QuorumSpec},
     time::Span,
 };
@@ -15,13 +15,28 @@ pub struct Mode {
     pub name: &'static str,
     /// What it means.
     pub about: &'static str,
+    /// Whether batches leave the leader once, and somebody else sends them to everyone.
+    pub delegates: bool,
     /// What it changes in every member's settings.
     set: fn(&mut Options),
 }
 
 /// All modes. To study another one, add its row.
-pub const MODES: [Mode; 1] =
-    [Mode { name: "simple", about: "the leader sends every batch to every member", set: |_| {} }];
+pub const MODES: [Mode; 3] = [
+    Mode { name: "simple", about: "the leader sends every batch to every member", delegates: false, set: |_| {} },
+    Mode {
+        name: "thrifty",
+        about: "the leader sends every batch to as many members as suffice, and to the others when those are late",
+        delegates: false,
+        set: |options| options.thrifty = true,
+    },
+    Mode {
+        name: "delegated",
+        about: "the leader hands every batch to one of the others in turn, which sends it to all",
+        delegates: true,
+        set: |options| options.delegate = Delegate::Rotate(MEMBERS_MAX as u8),
+    },
+];
 
 impl PartialEq for Mode {
     fn eq(&self, other: &Self) -> bool {

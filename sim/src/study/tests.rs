@@ -27,18 +27,22 @@ fn a_study_is_the_same_on_any_number_of_threads_and_another_with_another_seed() 
 }
 
 #[test]
-fn a_small_replication_quorum_commits_more_and_sooner() {
-    let study = small(&[Part::Grid], &[5]).run(2, &|| {});
+fn the_published_shape_of_small_quorums_thrift_and_delegation() {
+    let study = small(&[Part::Grid], &[3, 5, 9]).run(2, &|| {});
+    let majority = |nodes, mode| study.cell(nodes, Setup::majority(nodes), mode).unwrap();
     for mode in MODES {
-        let [one, three] = [1, 3].map(|replication| study.cell(5, replication, mode).unwrap());
+        let (one, three) = (study.cell(5, 1, mode).unwrap(), majority(5, mode));
         assert!(one.throughput() > three.throughput(), "{}", mode.name);
-        assert!(one.latency < three.latency, "{}", mode.name);
+        assert!(one.latency[0] < three.latency[0], "{}", mode.name);
     }
-    let simple = study.cell(5, 3, MODES[0]).unwrap();
-    let round_trips = table::millis(simple.latency[0]);
+    let [simple, thrifty, delegated] = [MODES[0], MODES[1], MODES[2]];
+    let round_trips = table::millis(majority(5, simple).latency[0]);
     assert!((40.0..60.0).contains(&round_trips), "two round trips and some sending, not {round_trips} ms");
-    let out = simple.per_commit(simple.leader_sent);
-    assert!(out > 4.0 * 464.0 && out < 5.0 * 600.0, "four copies of the value leave the leader, {out} bytes");
+    let out = |nodes, mode| majority(nodes, mode).per_commit(majority(nodes, mode).leader_sent);
+    assert!((4.0 * 464.0..5.0 * 600.0).contains(&out(5, simple)), "four copies of the value, not {}", out(5, simple));
+    assert!((4.0 * 464.0..5.0 * 600.0).contains(&out(9, thrifty)), "four, not {}", out(9, thrifty));
+    assert!(majority(9, thrifty).throughput() > majority(9, simple).throughput());
+    assert!((464.0..2.0 * 464.0).contains(&out(9, delegated)), "one, not {}", out(9, delegated));
     assert!(findings(&study).iter().all(|finding| finding.holds), "{:?}", findings(&study));
 }
 
