@@ -59,7 +59,7 @@ fn a_study_prints_and_writes_its_figures() {
     check(folder, &[&["study", "--parts", "grid"], &same[..]].concat(), 1, "FAILS");
     check(folder, &["study", "--help"], 0, "--outstanding");
     check(folder, &["study", "--nodes", "17"], 2, "17 is not in 1..=16");
-    check(folder, &["study", "--modes", "quick"], 2, "modes are simple, thrifty, delegated");
+    check(folder, &["study", "--modes", "quick"], 2, "modes are simple, thrifty, delegated, forwarder");
     check(folder, &["study", "--parts", "all"], 2, "parts are grid, outages, followers");
     check(folder, &["study", "--measure", "1ms"], 2, "at least 100ms");
     let one = ["study", "--parts", "grid", "--nodes", "1", "--measure", "100ms"];

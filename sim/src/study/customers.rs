@@ -49,8 +49,8 @@ impl Cluster<'_> {
     pub(super) fn begin_customers(&mut self) {
         let nodes = self.setup.nodes;
         for name in 0..self.setup.conditions.outstanding {
-            let members: Vec<NodeId> = (0..nodes).map(|place| NodeId((place + name) % nodes)).collect();
-            let addresses = members.iter().map(NodeId::to_string).collect();
+            // Each is told of one member, as evenly as can be: where members forward requests, that is whom it stays with.
+            let member = NodeId(name % nodes);
             // Clients look elsewhere after as much silence as members do.
             let try_timeout = self.setup.options().election_timeout;
             let options = ClientOptions { try_timeout, ..ClientOptions::default() };
@@ -58,8 +58,8 @@ impl Cluster<'_> {
             let value = vec![b'x'; self.setup.conditions.payload];
             let put = Operation::Put { key: &[b'k', name], value: &value };
             self.customers.push(Customer {
-                client: Client::new(addresses, options, seed, Time::ZERO),
-                calls: members.into_iter().map(|member| (member, Call::default())).collect(),
+                client: Client::new(vec![member.to_string()], options, seed, Time::ZERO),
+                calls: vec![(member, Call::default())],
                 timer: None,
                 payload: request::encode(&[put]).expect("one operation is a request"),
                 begun: (0, Time::ZERO),
@@ -176,7 +176,13 @@ impl Cluster<'_> {
                 let thinks = self.choose.span((Span::ZERO, THINK), Stream::Think, &words);
                 self.agenda.put(now + thinks, Class::Ready, Item::Begin { client });
             }
-            ClientOutput::Learned { .. } => unreachable!("every client is told of every member"),
+            ClientOutput::Learned { endpoint, address } => {
+                let mut members = (0..self.setup.nodes).map(NodeId);
+                let member = members.find(|member| member.to_string() == address).expect("members name members");
+                let calls = &mut self.customer(client).calls;
+                assert!(endpoint.0 == calls.len(), "nobody moves, so no address is learned twice");
+                calls.push((member, Call::default()));
+            }
             ClientOutput::Note(_) => {}
             ClientOutput::Closed => unreachable!("nobody closes a client"),
         }

@@ -3,7 +3,7 @@
 use ios_core::{
     configuration::{Configuration, ConfigurationDraft, ConfigurationError},
     ids::NodeId,
-    options::{Delegate, JournalOptions, Options},
+    options::{Delegate, JournalOptions, Options, Participant},
     replica::quorum::{MEMBERS_MAX, QuorumSpec},
     time::Span,
 };
@@ -22,7 +22,7 @@ pub struct Mode {
 }
 
 /// All modes. To study another one, add its row.
-pub const MODES: [Mode; 3] = [
+pub const MODES: [Mode; 4] = [
     Mode { name: "simple", about: "the leader sends every batch to every member", delegates: false, set: |_| {} },
     Mode {
         name: "thrifty",
@@ -35,6 +35,17 @@ pub const MODES: [Mode; 3] = [
         about: "the leader hands every batch to one of the others in turn, which sends it to all",
         delegates: true,
         set: |options| options.delegate = Delegate::Rotate(MEMBERS_MAX as u8),
+    },
+    Mode {
+        name: "forwarder",
+        about: "members hand their clients' requests to the leader, and send the batches it makes of them to all; as they \
+                execute them in order before they answer, everyone is told at once what is chosen",
+        delegates: true,
+        set: |options| {
+            options.delegate = Delegate::Forwarder;
+            options.participant = Participant::Forward;
+            options.explicit_commit = true;
+        },
     },
 ];
 
