@@ -373,10 +373,8 @@ impl<S: Service> Node<S> {
         if let Some(fault) = self.replica.take_fault() {
             return self.stop(out, Output::Fence(fault));
         }
-        if self.phase == Phase::HandingOver {
-            if self.with_turn(out, Replica::proceed_with_transfer) {
-                self.wind_up(out);
-            }
+        if self.phase == Phase::HandingOver && self.with_turn(out, Replica::proceed_with_transfer) {
+            self.wind_up(out);
         }
         if self.phase == Phase::Stopping && self.replica.is_settled() && !self.journal.wants_flush() {
             self.stop(out, Output::Stopped);
