@@ -48,9 +48,9 @@ pub(super) struct Learner {
     passed: u8,
     /// Members that left a question unanswered, in this round.
     silent: NodeSet,
-    /// How long an answer may take, if longer than a retry: twice as long as the last one took, and doubled by every one
-    /// that came too late. Answers may be large and links slow: who always asks elsewhere before an answer is through
-    /// throws it away, and loads the links with the same again, for ever.
+    /// How long an answer may take, if longer than a retry: twice as long as the last one took, and doubled by every
+    /// one that came too late. Answers may be large and links slow: who always asks elsewhere before an answer is
+    /// through throws it away, and loads the links with the same again, for ever.
     patience: Span,
 }
 

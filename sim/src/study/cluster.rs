@@ -372,7 +372,7 @@ impl<'a> Cluster<'a> {
         let now = self.now();
         self.meter.begin(now);
         let leading = self.members.iter().zip(0..).filter_map(|(member, id)| Some((member.leading?, NodeId(id))));
-        // Nobody leads where the conditions leave no room for it. That shows in the figures, whoever is taken for leader.
+        // Nobody leads where the conditions leave no room for it. That shows in the figures, whoever is taken for it.
         let leader = leading.max().map_or(NodeId(0), |(_, leader)| leader);
         self.leader = leader;
         let nodes = self.setup.nodes;

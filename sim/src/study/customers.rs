@@ -49,7 +49,7 @@ impl Cluster<'_> {
     pub(super) fn begin_customers(&mut self) {
         let nodes = self.setup.nodes;
         for name in 0..self.setup.conditions.outstanding {
-            // Each is told of one member, as evenly as can be: where members forward requests, that is whom it stays with.
+            // Each is told of one member, as evenly as can be: where members forward requests, it stays with that one.
             let member = NodeId(name % nodes);
             // Clients look elsewhere after as much silence as members do.
             let try_timeout = self.setup.options().election_timeout;

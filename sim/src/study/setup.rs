@@ -38,8 +38,8 @@ pub const MODES: [Mode; 4] = [
     },
     Mode {
         name: "forwarder",
-        about: "members hand their clients' requests to the leader, and send the batches it makes of them to all; as they \
-                execute them in order before they answer, everyone is told at once what is chosen",
+        about: "members hand their clients' requests to the leader, and send the batches it makes of them to all; as \
+                they execute them in order before they answer, everyone is told at once what is chosen",
         delegates: true,
         set: |options| {
             options.delegate = Delegate::Forwarder;
