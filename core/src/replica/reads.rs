@@ -54,18 +54,18 @@ impl Reads {
         self.fresh.len() + sent.chain(confirmed).sum::<usize>()
     }
 
-    /// The view that was to confirm them is over, but its leader goes on: they need rounds of the next view.
+    /// The view that was to confirm them is over, but its leader goes on: they need rounds of the next view. So do those
+    /// confirmed, which still wait for what they must see: every answer is then vouched for by the view it is given in.
     pub(super) fn confirm_again(&mut self) {
-        for (_, _, reads) in self.sent.drain(..) {
-            self.fresh.extend(reads);
-        }
+        let sent = self.sent.drain(..).flat_map(|(_, _, reads)| reads);
+        let confirmed = self.confirmed.drain(..).flat_map(|(_, reads)| reads);
+        self.fresh.extend(sent.chain(confirmed));
     }
 
     /// Refuses every read: this node does not lead. Those confirmed need no leader any more, only what they wait for;
     /// but that may never come to be here.
     pub(super) fn refuse_all(&mut self, turn: &mut Turn, leader: Option<NodeId>) {
         self.confirm_again();
-        self.fresh.extend(self.confirmed.drain(..).flat_map(|(_, reads)| reads));
         for read in self.fresh.drain(..) {
             refuse(turn, &read, Refusal::NotLeader { leader });
         }
