@@ -190,23 +190,23 @@ impl Replica {
             return turn.ignore(Ignored::OutOfRange);
         };
         let waiters = waiters.iter_mut().enumerate().filter_map(|(place, waiter)| Some((place, waiter.take()?)));
-        match outcome {
-            ForwardOutcome::Placed { index, digest, at, .. } if index > forwards.applied => {
-                let waiters: Vec<_> = waiters.map(|(place, waiter)| (at as usize + place, waiter)).collect();
-                turn.note(Note::ForwardPlaced { index });
-                let placed = forwards.placed.entry(index).or_insert(Placed { digest, waiters: Vec::new() });
-                if placed.digest == digest {
-                    placed.waiters.extend(waiters);
-                } else {
-                    waiters.into_iter().for_each(|(_, waiter)| refuse(turn, waiter, Refusal::Deposed { leader }));
-                }
-            }
-            // Executed before this was heard: what it answered is gone from here, but the session remembers.
-            ForwardOutcome::Placed { .. } | ForwardOutcome::Refused { .. } => {
-                waiters.for_each(|(_, waiter)| refuse(turn, waiter, Refusal::Deposed { leader }));
+        let waiters: Vec<_> = waiters.collect();
+        if sent.waiters.iter().all(Option::is_none) {
+            forwards.sent.remove(&nonce.1);
+        }
+        if let ForwardOutcome::Placed { index, digest, at, .. } = outcome
+            && index > forwards.applied
+        {
+            turn.note(Note::ForwardPlaced { index });
+            let placed = forwards.placed.entry(index).or_insert(Placed { digest, waiters: Vec::new() });
+            if placed.digest == digest {
+                return placed.waiters.extend(waiters.iter().map(|(place, waiter)| (at as usize + place, *waiter)));
             }
         }
-        self.forwards.count();
+        // Refused, or sent to a place where another batch is, or executed before this was heard: what it answered is
+        // gone from here, but the session remembers.
+        forwards.waiting -= waiters.len();
+        waiters.into_iter().for_each(|(_, waiter)| refuse(turn, waiter, Refusal::Deposed { leader }));
     }
 
     /// Who waits here for the batch executed at `index`, each with the place of its command in it. Whoever the leader
@@ -220,8 +220,9 @@ impl Replica {
         self.forwards.waiting -= placed.waiters.len();
         let batch = self.log.committed(index).expect("what is executed is committed");
         let leader = self.following.filter(|leader| *leader != self.me);
+        let commands: Vec<_> = batch.commands().collect();
         let right = |(place, waiter): &(usize, Waiter)| {
-            placed.digest == batch.digest() && batch.commands().nth(*place).is_some_and(|it| waiter.asked_for(&it))
+            placed.digest == batch.digest() && commands.get(*place).is_some_and(|it| waiter.asked_for(it))
         };
         let (right, wrong): (Vec<_>, Vec<_>) = placed.waiters.iter().copied().partition(right);
         wrong.into_iter().for_each(|(_, waiter)| refuse(turn, waiter, Refusal::Deposed { leader }));
