@@ -160,9 +160,7 @@ impl Batch {
         let mut rest = Reader { bytes: self.bytes(), at: HEAD };
         (0..self.len()).map(move |_| rest.command().expect("checked by decode"))
     }
-}
 
-impl Batch {
     /// As [`Batch::commands`], each with a share of the batch's bytes.
     pub fn owned_commands(&self) -> impl Iterator<Item = Command> {
         self.commands().map(|command| match command {

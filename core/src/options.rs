@@ -61,27 +61,6 @@ pub enum Participant {
     Forward,
 }
 
-impl fmt::Display for Participant {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Participant::Redirect => "redirect",
-            Participant::Forward => "forward",
-        })
-    }
-}
-
-impl FromStr for Participant {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "redirect" => Ok(Participant::Redirect),
-            "forward" => Ok(Participant::Forward),
-            _ => Err(format!("must be redirect or forward, not {text}")),
-        }
-    }
-}
-
 impl fmt::Display for Delegate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -103,6 +82,27 @@ impl FromStr for Delegate {
                 Ok(nodes) if (1..=MEMBERS_MAX as u8).contains(&nodes) => Ok(Delegate::Rotate(nodes)),
                 _ => Err(format!("must be none, forwarder, or how many members from 1 to {MEMBERS_MAX}, not {text}")),
             },
+        }
+    }
+}
+
+impl fmt::Display for Participant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Participant::Redirect => "redirect",
+            Participant::Forward => "forward",
+        })
+    }
+}
+
+impl FromStr for Participant {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "redirect" => Ok(Participant::Redirect),
+            "forward" => Ok(Participant::Forward),
+            _ => Err(format!("must be redirect or forward, not {text}")),
         }
     }
 }

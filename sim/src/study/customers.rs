@@ -99,14 +99,9 @@ impl Cluster<'_> {
             },
             Content::Called { endpoint, attempt, connection } => {
                 let (_, call) = &mut self.customer(client).calls[endpoint];
-                if !call.calling || call.attempt != attempt {
-                    return connection.into_iter().for_each(|connection| self.hang_up(connection));
-                }
-                (call.calling, call.connection) = (false, connection);
-                let endpoint = EndpointId(endpoint);
-                match connection {
-                    Some(_) => ClientInput::Connected { endpoint },
-                    None => ClientInput::Disconnected { endpoint },
+                match call.answered(endpoint, attempt, connection) {
+                    Some(input) => input,
+                    None => return connection.into_iter().for_each(|connection| self.hang_up(connection)),
                 }
             }
             other => unreachable!("{other:?} is not for a client"),

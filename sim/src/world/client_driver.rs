@@ -190,16 +190,11 @@ impl World {
                 None => return,
             },
             Item::Admitted { client, endpoint, attempt, connection } => {
-                let call = &mut customer.calls[endpoint];
-                if customer.life != client.1 || !call.calling || call.attempt != attempt {
+                let call = Some(&mut customer.calls[endpoint]).filter(|_| customer.life == client.1);
+                match call.and_then(|call| call.answered(endpoint, attempt, connection)) {
+                    Some(input) => input,
                     // Nobody waits for it any more: the client's machine resets it.
-                    return connection.into_iter().for_each(|connection| self.hang_up(connection));
-                }
-                (call.calling, call.connection) = (false, connection);
-                let endpoint = EndpointId(endpoint);
-                match connection {
-                    Some(_) => ClientInput::Connected { endpoint },
-                    None => ClientInput::Disconnected { endpoint },
+                    None => return connection.into_iter().for_each(|connection| self.hang_up(connection)),
                 }
             }
             other => unreachable!("{other:?} is not for a client"),

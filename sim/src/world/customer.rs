@@ -13,7 +13,7 @@ use crate::{
 };
 use bytes::Bytes;
 use ios_core::{
-    client::{Ask, Client, Outcome},
+    client::{Ask, Client, ClientInput, EndpointId, Outcome},
     ids::{ConnectionId, NodeId, Sequence, SessionId},
     time::Time,
 };
@@ -56,6 +56,22 @@ pub struct Call {
     pub connection: Option<ConnectionId>,
     /// Whether an attempt is under way.
     pub calling: bool,
+}
+
+impl Call {
+    /// An attempt at `endpoint` ended with a connection or without: what the client is told of it, or nothing if it
+    /// waits for that attempt no longer.
+    pub fn answered(&mut self, endpoint: usize, attempt: u32, connection: Option<ConnectionId>) -> Option<ClientInput> {
+        if !self.calling || self.attempt != attempt {
+            return None;
+        }
+        (self.calling, self.connection) = (false, connection);
+        let endpoint = EndpointId(endpoint);
+        Some(match connection {
+            Some(_) => ClientInput::Connected { endpoint },
+            None => ClientInput::Disconnected { endpoint },
+        })
+    }
 }
 
 /// A connection between a client and a life of a member.
