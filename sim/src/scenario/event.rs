@@ -255,3 +255,19 @@ impl EventKind {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_event_has_a_place_of_its_own_below_128() {
+        let kinds = MessageKind::NAMES.iter().map(|(kind, _)| *kind);
+        let of_messages = kinds.flat_map(|kind| [EventKind::Sends(kind), EventKind::Receives(kind)]);
+        let events: Vec<_> = EventKind::NAMES.iter().map(|(event, _)| *event).chain(of_messages).collect();
+        let places: BTreeSet<u32> = events.iter().map(|event| event.place()).collect();
+        assert_eq!(places.len(), events.len());
+        assert!(places.iter().all(|place| *place < 128));
+    }
+}

@@ -261,7 +261,7 @@ fn another_node_or_configuration_is_refused() {
     expect![[r#"
         the data directory was formatted for another cluster-wide configuration (hash
         86bc01f92f7fa19a, given now 0000000000000001). Members, quorum system, window,
-        session lifetime and application cannot be changed afterwards: give the values
-        it was formatted with"#]]
+        index exclusivity, implicit commit, session lifetime and application cannot be
+        changed afterwards: give the values it was formatted with"#]]
     .assert_eq(&refusal(NODE, 1));
 }
