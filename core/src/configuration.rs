@@ -196,6 +196,11 @@ impl ConfigurationHistory {
         &self.genesis
     }
 
+    /// Every configuration there has been, each with the first index it governs: what a snapshot holds of it.
+    pub fn entries(&self) -> Vec<(Index, ConfigurationDraft)> {
+        Vec::from([(Index::ZERO.next(), self.genesis.draft().clone())])
+    }
+
     /// The configuration this cluster began with.
     pub fn genesis(&self) -> &Configuration {
         &self.genesis

@@ -1,7 +1,7 @@
 //! Which service a cluster replicates, chosen by name when its nodes start.
 
 use super::{
-    Access, Applied, Objection, Service,
+    Access, Applied, Captured, Objection, Service,
     dummy::{self, Dummy},
     kv::{self, Kv},
 };
@@ -132,6 +132,41 @@ impl Service for Application {
         match self {
             Application::Kv(kv) => kv.fingerprint(),
             Application::Dummy(dummy) => dummy.fingerprint(),
+        }
+    }
+
+    fn snapshot_begin(&mut self) {
+        match self {
+            Application::Kv(kv) => kv.snapshot_begin(),
+            Application::Dummy(dummy) => dummy.snapshot_begin(),
+        }
+    }
+
+    fn snapshot_next(&mut self, part: &mut Vec<u8>) -> Captured {
+        match self {
+            Application::Kv(kv) => kv.snapshot_next(part),
+            Application::Dummy(dummy) => dummy.snapshot_next(part),
+        }
+    }
+
+    fn snapshot_end(&mut self) {
+        match self {
+            Application::Kv(kv) => kv.snapshot_end(),
+            Application::Dummy(dummy) => dummy.snapshot_end(),
+        }
+    }
+
+    fn blank(&self) -> Self {
+        match self {
+            Application::Kv(kv) => Application::Kv(kv.blank()),
+            Application::Dummy(dummy) => Application::Dummy(dummy.blank()),
+        }
+    }
+
+    fn restore(&mut self, part: &[u8]) -> bool {
+        match self {
+            Application::Kv(kv) => kv.restore(part),
+            Application::Dummy(dummy) => dummy.restore(part),
         }
     }
 }

@@ -2,7 +2,7 @@
 //! takes.
 
 use super::{
-    Access, Applied, Objection, Service,
+    Access, Applied, Captured, Objection, Service,
     application::{Invalid, Verb},
 };
 use alloc::{
@@ -42,6 +42,22 @@ impl Service for Dummy {
 
     fn fingerprint(&self) -> u64 {
         0
+    }
+
+    fn snapshot_begin(&mut self) {}
+
+    fn snapshot_next(&mut self, _part: &mut Vec<u8>) -> Captured {
+        Captured::End
+    }
+
+    fn snapshot_end(&mut self) {}
+
+    fn blank(&self) -> Self {
+        Dummy
+    }
+
+    fn restore(&mut self, _part: &[u8]) -> bool {
+        false
     }
 }
 

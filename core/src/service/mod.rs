@@ -7,16 +7,21 @@
 //! - [`kv`]: the key-value store with revisions.
 //! - [`dummy`]: answers `ping`, to measure everything but a service.
 //! - [`application`]: one of these, chosen at run time.
+//! - [`snapshot`]: the whole state as a stream of bytes, taken in small steps while it goes on changing, and back;
+//!   [`capture`] does that for one ordered map.
 //!
-//! Absent on purpose: leases, locks, watches and snapshots, which come later, and any way for a service to fail. What
-//! it cannot do it says in its reply, since a replica has nobody else to complain to.
+//! Absent on purpose: leases, locks and watches, which come later, and any way for a service to fail. What it cannot do
+//! it says in its reply, since a replica has nobody else to complain to.
 
+pub mod capture;
 pub mod session;
+pub mod snapshot;
 pub mod kv;
 pub mod dummy;
 pub mod application;
 
 pub use application::Application;
+pub use capture::Captured;
 pub use session::{Answer, Machine};
 
 use crate::{
@@ -89,4 +94,27 @@ pub trait Service {
 
     /// A hash of the whole state, kept incrementally: equal states have equal fingerprints.
     fn fingerprint(&self) -> u64;
+
+    /// Begins a snapshot: from now on [`Service::snapshot_next`] hands out the state as it is at this moment, whatever
+    /// is applied in the meantime. Takes constant time, however large the state is. At most one snapshot is under way;
+    /// beginning another gives the first one up.
+    fn snapshot_begin(&mut self);
+
+    /// Appends the next part of the snapshot to `part`: a unit that [`Service::restore`] takes at once, such as one key
+    /// with its value. Parts depend on nothing but the state when the snapshot began, and take time in proportion to
+    /// their length. [`Captured::Passed`] appends nothing and says that there may be more; after [`Captured::End`],
+    /// which appends nothing either, the snapshot is over.
+    fn snapshot_next(&mut self, part: &mut Vec<u8>) -> Captured;
+
+    /// Gives up the snapshot that is under way, if one is.
+    fn snapshot_end(&mut self);
+
+    /// A service with the same settings and nothing in it yet.
+    fn blank(&self) -> Self
+    where
+        Self: Sized;
+
+    /// Takes one part of a snapshot into a service that began blank; parts come in the order they were made. False if
+    /// no service of this kind can have made it: it comes from a disk or a peer, so nothing may be taken for granted.
+    fn restore(&mut self, part: &[u8]) -> bool;
 }

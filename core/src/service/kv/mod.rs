@@ -22,7 +22,10 @@ mod key;
 pub use reply::{Marks, Outcome, REPLY_MAX, Reply};
 pub use request::{BadRequest, OPERATIONS_MAX, Operation, Operations};
 
-use super::{Access, Applied, Objection, Service};
+use super::{
+    Access, Applied, Objection, Service,
+    capture::{Capture, Captured},
+};
 use crate::ids::Revision;
 use alloc::{
     collections::{BTreeMap, btree_map},
@@ -30,6 +33,7 @@ use alloc::{
     string::{String, ToString},
     vec::Vec,
 };
+use cursor::{Cursor, push_bytes};
 use key::Key;
 use reply::Writer;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
@@ -58,6 +62,8 @@ pub struct Kv {
     entries: BTreeMap<Key, Entry>,
     /// Wrapping sum of the entries' hashes.
     fingerprint: u64,
+    /// The snapshot under way.
+    capture: Option<Capture<Key, Entry>>,
 }
 
 /// One key's value and history.
@@ -87,6 +93,26 @@ impl Entry {
         self.marks.modified = at;
         self.marks.version += 1;
         self.hash = self.hash_under(key);
+    }
+
+    /// One part of a snapshot: `created 8, modified 8, version 8, length of the key 4, key, value`.
+    fn encode(&self, key: &[u8], part: &mut Vec<u8>) {
+        let Marks { created, modified, version } = self.marks;
+        for word in [created.0, modified.0, version] {
+            part.extend_from_slice(&word.to_le_bytes());
+        }
+        push_bytes(part, key);
+        part.extend_from_slice(&self.value);
+    }
+
+    fn decode(part: &[u8]) -> Option<(&[u8], Self)> {
+        let mut part = Cursor::new(part);
+        let mut word = || part.u64();
+        let marks = Marks { created: Revision(word()?), modified: Revision(word()?), version: word()? };
+        let key = part.bytes()?;
+        let mut entry = Self { value: Vec::from(part.rest()), marks, hash: 0 };
+        entry.hash = entry.hash_under(key);
+        Some((key, entry))
     }
 
     fn hash_under(&self, key: &[u8]) -> u64 {
@@ -182,7 +208,9 @@ impl Kv {
     }
 
     fn put(&mut self, at: Revision, key: &[u8], value: &[u8]) {
-        match self.entries.entry(Key::new(key)) {
+        let place = Key::new(key);
+        self.keep(&place);
+        match self.entries.entry(place) {
             btree_map::Entry::Occupied(mut occupied) => {
                 let entry = occupied.get_mut();
                 self.fingerprint = self.fingerprint.wrapping_sub(entry.hash);
@@ -197,11 +225,20 @@ impl Kv {
     }
 
     fn delete(&mut self, key: &[u8]) -> bool {
-        let removed = self.entries.remove(&Key::new(key));
+        let place = Key::new(key);
+        self.keep(&place);
+        let removed = self.entries.remove(&place);
         if let Some(entry) = &removed {
             self.fingerprint = self.fingerprint.wrapping_sub(entry.hash);
         }
         removed.is_some()
+    }
+
+    /// Leaves what is at `key`, which is about to change, to the snapshot under way.
+    fn keep(&mut self, key: &Key) {
+        if let Some(capture) = &mut self.capture {
+            capture.keep(key, || self.entries.get(key).cloned());
+        }
     }
 }
 
@@ -250,6 +287,39 @@ impl Service for Kv {
 
     fn fingerprint(&self) -> u64 {
         self.fingerprint
+    }
+
+    fn snapshot_begin(&mut self) {
+        self.capture = Some(Capture::begin());
+    }
+
+    fn snapshot_next(&mut self, part: &mut Vec<u8>) -> Captured {
+        let Some(capture) = &mut self.capture else { return Captured::End };
+        let captured = capture.step(&self.entries, |key, entry| entry.encode(key.as_slice(), part));
+        if captured == Captured::End {
+            self.capture = None;
+        }
+        captured
+    }
+
+    fn snapshot_end(&mut self) {
+        self.capture = None;
+    }
+
+    fn blank(&self) -> Self {
+        Self::new(self.limits)
+    }
+
+    /// Keys come in order, each once: another order is not what a snapshot of a store looks like.
+    fn restore(&mut self, part: &[u8]) -> bool {
+        let Some((key, entry)) = Entry::decode(part) else { return false };
+        let key = Key::new(key);
+        if self.entries.last_key_value().is_some_and(|(last, _)| *last >= key) {
+            return false;
+        }
+        self.fingerprint = self.fingerprint.wrapping_add(entry.hash);
+        self.entries.insert(key, entry);
+        true
     }
 }
 

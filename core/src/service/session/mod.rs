@@ -32,7 +32,7 @@ mod table;
 pub use replies::IN_FLIGHT_MAX;
 pub use table::{KEPT_BYTES_MAX, SESSIONS_MAX};
 
-use super::{Access, Applied, Service};
+use super::{Access, Applied, Service, capture::Captured};
 use crate::{
     batch::{Batch, Command},
     ids::{Index, Revision, Sequence, SessionId},
@@ -43,7 +43,7 @@ use crate::{
 use alloc::vec::Vec;
 use bytes::Bytes;
 use replies::{Kept, Lookup, Payload};
-use table::Sessions;
+use table::{Captive, Sessions};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Once the replies of one batch are this long, its further requests are refused unexecuted: a batch of requests that
@@ -106,6 +106,30 @@ pub struct Machine<S> {
     applied: Index,
     log_time: Time,
     revision: Revision,
+    /// The snapshot under way.
+    capture: Stage,
+}
+
+/// How far a snapshot has come.
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Stage {
+    /// There is none.
+    Idle,
+    /// Sessions are being handed out.
+    Sessions,
+    /// The replies of one session are, beyond this one.
+    Replies(Captive, Sequence),
+    /// The service is.
+    Service,
+}
+
+/// Begins each part of a machine's snapshot.
+#[derive(Clone, Copy)]
+enum Tag {
+    Session = 1,
+    Reply = 2,
+    Dropped = 3,
+    Service = 4,
 }
 
 impl<S: Service> Machine<S> {
@@ -117,6 +141,7 @@ impl<S: Service> Machine<S> {
             applied: Index::ZERO,
             log_time: Time::ZERO,
             revision: Revision(0),
+            capture: Stage::Idle,
         }
     }
 
@@ -232,6 +257,100 @@ impl<S: Service> Machine<S> {
         self.sessions.next_expiry()
     }
 
+    // ---- Snapshots.
+
+    /// The last batch applied.
+    pub fn applied(&self) -> Index {
+        self.applied
+    }
+
+    /// Begins a snapshot of the state as it is now. Constant work.
+    pub fn snapshot_begin(&mut self) {
+        self.sessions.snapshot_begin();
+        self.service.snapshot_begin();
+        self.capture = Stage::Sessions;
+    }
+
+    /// Appends the next part of the snapshot, as [`Service::snapshot_next`] does.
+    pub fn snapshot_next(&mut self, part: &mut Vec<u8>) -> Captured {
+        match core::mem::replace(&mut self.capture, Stage::Idle) {
+            Stage::Idle => Captured::End,
+            Stage::Sessions => {
+                let mut taken = None;
+                let captured = self.sessions.snapshot_next(&mut taken);
+                let next = if captured == Captured::End { Stage::Service } else { Stage::Sessions };
+                self.capture = taken.map_or(next, |session| {
+                    let (id, active, mark) = session.head();
+                    part.push(Tag::Session as u8);
+                    push_words(part, [id.index.0, u64::from(id.position), active.0, mark.0]);
+                    Stage::Replies(session, mark)
+                });
+                if captured == Captured::End { Captured::Passed } else { captured }
+            }
+            Stage::Replies(session, after) => {
+                let Some((sequence, revision, payload)) = session.reply(after) else {
+                    self.capture = Stage::Sessions;
+                    return Captured::Passed;
+                };
+                let reply = payload.bytes();
+                part.push(if reply.is_some() { Tag::Reply } else { Tag::Dropped } as u8);
+                push_words(part, [sequence.0, revision.0]);
+                part.extend_from_slice(reply.unwrap_or_default());
+                self.capture = Stage::Replies(session, sequence);
+                Captured::Taken
+            }
+            Stage::Service => {
+                let start = part.len();
+                part.push(Tag::Service as u8);
+                let captured = self.service.snapshot_next(part);
+                if captured != Captured::End {
+                    self.capture = Stage::Service;
+                }
+                if captured != Captured::Taken {
+                    part.truncate(start);
+                }
+                captured
+            }
+        }
+    }
+
+    /// Gives up the snapshot that is under way, if one is.
+    pub fn snapshot_end(&mut self) {
+        self.sessions.snapshot_end();
+        self.service.snapshot_end();
+        self.capture = Stage::Idle;
+    }
+
+    /// The state before the first part of a snapshot taken at `applied` is restored.
+    pub fn blank(&self, applied: Index, log_time: Time, revision: Revision) -> Self {
+        Self { applied, log_time, revision, ..Self::new(self.service.blank(), self.sessions.ttl()) }
+    }
+
+    /// Takes one part, in order, into a machine that began blank. False if no machine can have made it.
+    pub fn restore(&mut self, part: &[u8]) -> bool {
+        let Some((tag, rest)) = part.split_first() else { return false };
+        match *tag {
+            tag if tag == Tag::Session as u8 => match words(rest) {
+                Some(([index, position, active, mark], [])) => u32::try_from(position).is_ok_and(|position| {
+                    let id = SessionId { index: Index(index), position };
+                    self.sessions.restore(id, Time(active), Sequence(mark))
+                }),
+                _ => false,
+            },
+            tag if tag == Tag::Reply as u8 => words(rest).is_some_and(|([sequence, revision], reply)| {
+                self.sessions.restore_reply(Sequence(sequence), Revision(revision), Some(reply))
+            }),
+            tag if tag == Tag::Dropped as u8 => match words(rest) {
+                Some(([sequence, revision], [])) => {
+                    self.sessions.restore_reply(Sequence(sequence), Revision(revision), None)
+                }
+                _ => false,
+            },
+            tag if tag == Tag::Service as u8 => self.service.restore(rest),
+            _ => false,
+        }
+    }
+
     #[cfg(test)]
     fn state_hash_from_scratch(&self, fingerprint: u64) -> u64 {
         combine(fingerprint, self.sessions.fingerprint_from_scratch(), self.log_time, self.revision)
@@ -246,6 +365,20 @@ struct Request<'a> {
     sequence: Sequence,
     acked: Sequence,
     payload: &'a [u8],
+}
+
+fn push_words<const N: usize>(part: &mut Vec<u8>, words: [u64; N]) {
+    part.extend_from_slice(words.map(u64::to_le_bytes).as_flattened());
+}
+
+/// The numbers that `bytes` begin with, and what follows.
+fn words<const N: usize>(mut bytes: &[u8]) -> Option<([u64; N], &[u8])> {
+    let mut words = [0; N];
+    for word in &mut words {
+        let (first, rest) = bytes.split_first_chunk()?;
+        (*word, bytes) = (u64::from_le_bytes(*first), rest);
+    }
+    Some((words, bytes))
 }
 
 fn combine(service: u64, sessions: u64, log_time: Time, revision: Revision) -> u64 {

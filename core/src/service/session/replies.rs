@@ -70,8 +70,7 @@ impl Inline {
 }
 
 impl Kept {
-    fn new(sequence: Sequence, revision: Revision, reply: &[u8], room: usize) -> Self {
-        let payload = Payload::new(reply, room);
+    fn new(sequence: Sequence, payload: Payload, revision: Revision) -> Self {
         let hash = payload.hash(hash_words([sequence.0, revision.0]));
         Self { revision, payload, hash }
     }
@@ -103,6 +102,15 @@ impl Payload {
             Payload::Inline(reply) => xxh3_64_with_seed(reply.as_slice(), seed),
             Payload::Shared(reply) => xxh3_64_with_seed(reply, seed),
             Payload::Dropped => !seed,
+        }
+    }
+
+    /// The reply, unless it was dropped.
+    pub fn bytes(&self) -> Option<&[u8]> {
+        match self {
+            Payload::Inline(reply) => Some(reply.as_slice()),
+            Payload::Shared(reply) => Some(reply),
+            Payload::Dropped => None,
         }
     }
 
@@ -145,7 +153,29 @@ impl Replies {
     /// Remembers the reply to a request that is [`Lookup::New`]. Beyond `room` bytes only the fact that there was one.
     pub fn keep(&mut self, sequence: Sequence, revision: Revision, reply: &[u8], room: usize) {
         let slot = self.slot(sequence).expect("only requests within the window execute");
-        let kept = Kept::new(sequence, revision, reply, room);
+        self.put(slot, Kept::new(sequence, Payload::new(reply, room), revision));
+    }
+
+    /// Takes a reply from a snapshot; none if it was too long to keep. False if this session cannot have it: beyond the
+    /// window, out of order, or longer than there is `room` for.
+    pub fn restore(&mut self, sequence: Sequence, revision: Revision, reply: Option<&[u8]>, room: usize) -> bool {
+        let Some(slot) = self.slot(sequence).filter(|slot| *slot >= self.slots.len()) else { return false };
+        let payload = reply.map_or(Payload::Dropped, |reply| Payload::new(reply, room));
+        if reply.is_some() && payload == Payload::Dropped {
+            return false;
+        }
+        self.put(slot, Kept::new(sequence, payload, revision));
+        true
+    }
+
+    /// The first reply kept beyond `after`.
+    pub fn next_kept(&self, after: Sequence) -> Option<(Sequence, Revision, &Payload)> {
+        let first = usize::try_from(after.0.saturating_sub(self.mark.0)).unwrap_or(usize::MAX);
+        let mut kept = self.slots.iter().enumerate().skip(first).filter_map(|(at, slot)| Some((at, slot.as_ref()?)));
+        kept.next().map(|(at, kept)| (Sequence(self.mark.0 + 1 + at as u64), kept.revision, &kept.payload))
+    }
+
+    fn put(&mut self, slot: usize, kept: Kept) {
         self.sum = self.sum.wrapping_add(kept.hash);
         self.shared_bytes += kept.payload.shared_bytes();
         while self.slots.len() < slot {
@@ -153,7 +183,7 @@ impl Replies {
         }
         match self.slots.get_mut(slot) {
             None => self.slots.push_back(Some(kept)),
-            Some(Some(_)) => panic!("request {sequence} executed twice"),
+            Some(Some(_)) => panic!("a request executed twice: slot {slot} above {}", self.mark),
             Some(empty) => *empty = Some(kept),
         }
     }

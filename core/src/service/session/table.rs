@@ -1,8 +1,12 @@
 //! All sessions: who is there, who was silent for too long, and a hash over it all.
 
-use super::{hash_words, replies::Replies};
+use super::{
+    hash_words,
+    replies::{Payload, Replies},
+};
 use crate::{
-    ids::SessionId,
+    ids::{Revision, Sequence, SessionId},
+    service::capture::{Capture, Captured},
     time::{Span, Time},
 };
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -25,6 +29,16 @@ pub(super) struct Sessions {
     due: BTreeSet<(Time, SessionId)>,
     sum: u64,
     kept_bytes: usize,
+    /// The snapshot under way.
+    capture: Option<Capture<SessionId, Session>>,
+}
+
+/// One part of a snapshot of the sessions.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Captive {
+    id: SessionId,
+    active: Time,
+    replies: Replies,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -47,9 +61,21 @@ impl Session {
     }
 }
 
+impl Captive {
+    /// Who it is, when it was last heard of, and its mark.
+    pub fn head(&self) -> (SessionId, Time, Sequence) {
+        (self.id, self.active, self.replies.mark())
+    }
+
+    /// The first reply it keeps beyond `after`.
+    pub fn reply(&self, after: Sequence) -> Option<(Sequence, Revision, &Payload)> {
+        self.replies.next_kept(after)
+    }
+}
+
 impl Sessions {
     pub fn new(ttl: Span) -> Self {
-        Self { ttl, open: BTreeMap::new(), due: BTreeSet::new(), sum: 0, kept_bytes: 0 }
+        Self { ttl, open: BTreeMap::new(), due: BTreeSet::new(), sum: 0, kept_bytes: 0, capture: None }
     }
 
     pub fn ttl(&self) -> Span {
@@ -83,6 +109,7 @@ impl Sessions {
         if self.open.len() >= SESSIONS_MAX {
             return false;
         }
+        self.keep(id);
         let due = now + self.ttl;
         let mut session = Session { replies: Replies::new(), active: now, due, hash: 0 };
         session.rehash(id);
@@ -95,6 +122,7 @@ impl Sessions {
 
     /// Ends a session, if it is open.
     pub fn close(&mut self, id: SessionId) {
+        self.keep(id);
         if let Some(session) = self.open.remove(&id) {
             self.sum = self.sum.wrapping_sub(session.hash);
             self.kept_bytes -= session.replies.shared_bytes();
@@ -109,6 +137,7 @@ impl Sessions {
 
     /// Counts a sign of life and works on a session's replies. `work` is told how many more bytes may be kept.
     pub fn with<T>(&mut self, id: SessionId, now: Time, work: impl FnOnce(&mut Replies, usize) -> T) -> Option<T> {
+        self.keep(id);
         let session = self.open.get_mut(&id)?;
         let (hash_before, bytes_before) = (session.hash, session.replies.shared_bytes());
         session.active = now;
@@ -126,6 +155,62 @@ impl Sessions {
 
     pub fn fingerprint(&self) -> u64 {
         self.sum
+    }
+
+    // ---- Snapshots.
+
+    pub fn snapshot_begin(&mut self) {
+        self.capture = Some(Capture::begin());
+    }
+
+    pub fn snapshot_end(&mut self) {
+        self.capture = None;
+    }
+
+    /// The next session as it was when the snapshot began. Taking a copy costs the same whatever it was answered: long
+    /// replies are shared.
+    pub fn snapshot_next(&mut self, taken: &mut Option<Captive>) -> Captured {
+        let Some(capture) = &mut self.capture else { return Captured::End };
+        let captured = capture.step(&self.open, |id, session| {
+            *taken = Some(Captive { id: *id, active: session.active, replies: session.replies.clone() });
+        });
+        if captured == Captured::End {
+            self.capture = None;
+        }
+        captured
+    }
+
+    /// Opens a session as a snapshot tells of it. False if it cannot be: there are too many, or they are out of order.
+    pub fn restore(&mut self, id: SessionId, active: Time, mark: Sequence) -> bool {
+        let in_order = self.open.last_key_value().is_none_or(|(last, _)| *last < id);
+        if !in_order || self.open.len() >= SESSIONS_MAX {
+            return false;
+        }
+        let due = active + self.ttl;
+        let mut session = Session { replies: Replies::new(), active, due, hash: 0 };
+        session.replies.acknowledge(mark);
+        session.rehash(id);
+        self.sum = self.sum.wrapping_add(session.hash);
+        self.due.insert((due, id));
+        self.open.insert(id, session);
+        true
+    }
+
+    /// Gives the session restored last a reply that it keeps. False if it cannot have it.
+    pub fn restore_reply(&mut self, sequence: Sequence, revision: Revision, reply: Option<&[u8]>) -> bool {
+        let room = KEPT_BYTES_MAX - self.kept_bytes;
+        let Some((id, active)) = self.open.last_key_value().map(|(id, session)| (*id, session.active)) else {
+            return false;
+        };
+        let kept = self.with(id, active, |replies, _| replies.restore(sequence, revision, reply, room));
+        kept.unwrap_or(false)
+    }
+
+    /// Leaves a session, which is about to change, to the snapshot under way.
+    fn keep(&mut self, id: SessionId) {
+        if let Some(capture) = &mut self.capture {
+            capture.keep(&id, || self.open.get(&id).cloned());
+        }
     }
 
     #[cfg(test)]

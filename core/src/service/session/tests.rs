@@ -39,6 +39,22 @@ impl Service for Tape {
     fn fingerprint(&self) -> u64 {
         xxh3_64(&self.0.concat())
     }
+
+    fn snapshot_begin(&mut self) {}
+
+    fn snapshot_next(&mut self, _: &mut Vec<u8>) -> Captured {
+        Captured::End
+    }
+
+    fn snapshot_end(&mut self) {}
+
+    fn blank(&self) -> Self {
+        Self::default()
+    }
+
+    fn restore(&mut self, _: &[u8]) -> bool {
+        false
+    }
 }
 
 /// A machine and the log it is fed, with sessions by number.
