@@ -109,6 +109,8 @@ pub enum FileId {
     Identity,
     /// `log/<number>.seg`.
     Segment(u64),
+    /// `snap/<index>.snap`.
+    Snapshot(u64),
 }
 
 impl fmt::Display for FileId {
@@ -116,6 +118,7 @@ impl fmt::Display for FileId {
         match self {
             FileId::Identity => f.write_str("identity"),
             FileId::Segment(number) => write!(f, "log/{number:08}.seg"),
+            FileId::Snapshot(index) => write!(f, "snap/{index:012}.snap"),
         }
     }
 }
@@ -133,7 +136,8 @@ pub enum DiskAction {
         /// Its first bytes.
         head: Bytes,
     },
-    /// Write all of these, then make them durable with one fdatasync. A crash may leave any subset, torn anywhere.
+    /// Write all of these, then make them durable with one fdatasync. A crash may leave any subset, torn anywhere. What
+    /// lies beyond the end makes the file longer.
     Write {
         /// Which.
         file: FileId,
@@ -145,24 +149,38 @@ pub enum DiskAction {
         /// Which.
         file: FileId,
     },
+    /// Read part of a file, for [`DiskResult::Read`]. An error is one of just this range and fences nobody.
+    Read {
+        /// Which.
+        file: FileId,
+        /// Where it begins.
+        offset: u64,
+        /// Most bytes of it; fewer only at the end of the file.
+        length: u64,
+    },
 }
 
 impl DiskAction {
     /// The file it is about.
     pub fn file(&self) -> FileId {
         match self {
-            DiskAction::Create { file, .. } | DiskAction::Write { file, .. } | DiskAction::Remove { file } => *file,
+            DiskAction::Create { file, .. }
+            | DiskAction::Write { file, .. }
+            | DiskAction::Remove { file }
+            | DiskAction::Read { file, .. } => *file,
         }
     }
 }
 
 /// How a disk operation ended.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum DiskResult {
     /// Done, and durable.
     Done,
     /// It failed, and nothing is known of what it left behind.
     Failed(DiskError),
+    /// What was read.
+    Read(Bytes),
 }
 
 /// What a disk said.
@@ -440,6 +458,51 @@ pub enum Note {
         high: Index,
         /// Everything up to here is committed already.
         floor: Index,
+    },
+    /// A snapshot of the state is being taken.
+    SnapshotBegun {
+        /// The last batch in it.
+        index: Index,
+    },
+    /// It is durable, and what it stands for goes.
+    SnapshotTaken {
+        /// The last batch in it.
+        index: Index,
+        /// Hash of the state in it.
+        state_hash: u64,
+    },
+    /// A snapshot that was durable cannot be read any more.
+    SnapshotLost {
+        /// The last batch in it.
+        index: Index,
+    },
+    /// The node opens with the state of its snapshot.
+    Restored {
+        /// The last batch in it.
+        index: Index,
+        /// Hash of the state in it.
+        state_hash: u64,
+    },
+    /// A peer's snapshot is being received, or goes on to be.
+    Receiving {
+        /// Whose.
+        from: NodeId,
+        /// The last batch in it.
+        index: Index,
+        /// From which block on.
+        number: u64,
+    },
+    /// A peer's snapshot has taken the place of the state.
+    Installed {
+        /// The last batch in it.
+        index: Index,
+        /// Hash of the state in it.
+        state_hash: u64,
+    },
+    /// A snapshot that was being received makes no sense, or is no longer needed.
+    TransferGivenUp {
+        /// The last batch in it.
+        index: Index,
     },
 }
 

@@ -6,6 +6,7 @@
 use crate::{
     batch::Batch,
     ids::{ClusterId, Digest, DiskNonce, Incarnation, Index, NodeId, Revision, Sequence, SessionId, View},
+    journal::SnapshotSeal,
     time::{Span, Time},
 };
 use alloc::{boxed::Box, collections::BTreeMap, string::String, vec::Vec};
@@ -172,6 +173,32 @@ pub enum PeerMessage<P = Batch> {
         /// The view it led.
         view: View,
     },
+    /// The sender has lost its state: who has a snapshot that ends here or above?
+    SnapshotAsk {
+        /// Where the sender's log begins.
+        above: Index,
+    },
+    /// What was asked for is no longer in the sender's log; here is the newest snapshot it has.
+    SnapshotOffer {
+        /// Which.
+        seal: SnapshotSeal,
+    },
+    /// Every block of that snapshot before `next` is durable at the sender, which waits for that one.
+    SnapshotAck {
+        /// Of which snapshot.
+        seal: SnapshotSeal,
+        /// Which block.
+        next: u64,
+    },
+    /// A block of a snapshot.
+    SnapshotChunk {
+        /// Of which snapshot.
+        seal: SnapshotSeal,
+        /// Which block.
+        number: u64,
+        /// What is in it.
+        data: Bytes,
+    },
 }
 
 /// What became of forwarded commands.
@@ -229,6 +256,10 @@ impl<P> PeerMessage<P> {
             PeerMessage::Hello(_)
             | PeerMessage::Refused { .. }
             | PeerMessage::Fetch { .. }
+            | PeerMessage::SnapshotAsk { .. }
+            | PeerMessage::SnapshotOffer { .. }
+            | PeerMessage::SnapshotAck { .. }
+            | PeerMessage::SnapshotChunk { .. }
             | PeerMessage::Forward { .. }
             | PeerMessage::Forwarded { .. }
             | PeerMessage::Barrier { .. } => 0,

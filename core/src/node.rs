@@ -6,15 +6,18 @@
 //!          ├─ Disk ────────> journal
 //!          └─ Wake ────────> timers, then the end of the driver's turn: assign, confirm reads, start a disk round
 //!
-//!   after each of them: what has become durable takes effect; what is committed is executed in order, and answered
+//!   after each of them: what has become durable takes effect; what is committed is executed in order, and answered;
+//!   a snapshot that is being taken or received goes on by one block
 //! ```
+//! A snapshot is taken in small steps: when the disk has taken a block the next is made, a bounded part of the state at
+//! a time. One that is received is built up beside the state in use, which it replaces in one step, durable by then.
 
 use crate::{
     batch::Command,
-    configuration::Configuration,
+    configuration::{Configuration, ConfigurationHistory},
     ids::{ConnectionId, Index, NodeId, View},
     interface::{CloseReason, Ignored, Input, Note, Output, ReadDisk, Timer},
-    journal::{Journal, JournalError, Recovered},
+    journal::{Journal, JournalError, Recovered, SnapshotSeal},
     message::{ClientRequest, ClientResponse, ReadMode, Refusal, RequestKey, Status},
     options::{BadOption, Options},
     replica::{
@@ -22,9 +25,13 @@ use crate::{
         assignment::Waiter,
         log::{Apart, check_reach},
         reads::Read,
+        snapshot::Arrived,
         turn::Turn,
     },
-    service::{Access, Answer, Machine, Service},
+    service::{
+        Access, Answer, Machine, Service,
+        snapshot::{Restorer, Snapshotter},
+    },
     time::Time,
 };
 use alloc::{boxed::Box, collections::BTreeSet, string::ToString, vec::Vec};
@@ -101,8 +108,15 @@ pub struct Node<S> {
     machine: Machine<S>,
     /// Everything up to here is executed.
     applied: Index,
+    history: ConfigurationHistory,
+    /// The snapshot of this very state that is being taken.
+    taking: Option<Snapshotter>,
+    /// The state that is being built from a peer's snapshot.
+    restoring: Option<Restorer<S>>,
+    /// That state, complete, while its snapshot is being sealed.
+    restored: Option<Machine<S>>,
     /// What the disk held, to be reported with the first outputs.
-    opened: Option<Note>,
+    opened: Vec<Note>,
     connections: BTreeSet<ConnectionId>,
     /// Reused by every batch.
     answers: Vec<Answer>,
@@ -128,21 +142,30 @@ impl<S: Service> Node<S> {
             return Err(OpenError::NotAMember(config.node));
         }
         let genesis = config.configuration.genesis_hash();
-        let (journal, recovered) =
-            Journal::open(config.node, genesis, config.options.journal.clone(), disk).map_err(OpenError::Journal)?;
+        let history = ConfigurationHistory::new(config.configuration.clone());
+        let blank = Machine::new(service, config.configuration.session_ttl());
+        let mut restorer = Restorer::begin(&blank, &history);
+        let mut restore = |block: &[u8]| restorer.take(block).is_ok();
+        let (mut journal, mut recovered) =
+            Journal::open_with(config.node, genesis, config.options.journal.clone(), disk, &mut restore)
+                .map_err(OpenError::Journal)?;
         if let Some(index) = recovered.divergence {
             return Err(OpenError::Diverged(index));
         }
         let held = recovered.entries.iter().map(|entry| entry.index);
-        check_reach(held, recovered.floor, recovered.loss).map_err(OpenError::Apart)?;
+        check_reach(recovered.base, held, recovered.floor, recovered.loss).map_err(OpenError::Apart)?;
         // A node goes one round above those it hears of, and on from there step by step: never to twice as many.
         if recovered.identity.promised.round > 2 * ROUND_MAX {
             return Err(OpenError::Promise(recovered.identity.promised));
         }
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let opened = Some(opened_note(&recovered));
+        let restored = recovered.snapshot.and_then(|seal| restorer.finish(seal.index, seal.state_hash).ok());
+        if let Some(seal) = recovered.snapshot.take_if(|_| restored.is_none()) {
+            journal.distrust_snapshot(&seal);
+        }
+        let machine = restored.unwrap_or(blank);
+        let opened = opened_notes(&recovered);
         let replica = Replica::new(&config, recovered, journal.ticket(), now, &mut rng);
-        let machine = Machine::new(service, config.configuration.session_ttl());
         Ok(Self {
             config,
             phase: Phase::Opening,
@@ -150,8 +173,12 @@ impl<S: Service> Node<S> {
             rng,
             journal,
             replica,
+            applied: machine.applied(),
             machine,
-            applied: Index::ZERO,
+            history,
+            taking: None,
+            restoring: None,
+            restored: None,
             opened,
             connections: BTreeSet::new(),
             answers: Vec::new(),
@@ -165,9 +192,7 @@ impl<S: Service> Node<S> {
         if self.phase == Phase::Stopped {
             return out.push(Output::Note(Note::Ignored(Ignored::NotRunning)));
         }
-        if let Some(note) = self.opened.take() {
-            out.push(Output::Note(note));
-        }
+        out.extend(self.opened.drain(..).map(Output::Note));
         match input {
             Input::Peer { from, message } if self.speaks() => {
                 self.with_turn(out, |replica, turn| replica.receive(turn, from, message));
@@ -198,8 +223,9 @@ impl<S: Service> Node<S> {
             return None;
         }
         let running = self.speaks();
-        if self.opened.is_some()
+        if !self.opened.is_empty()
             || self.journal.wants_flush()
+            || self.wants_step()
             || running && self.replica.wants_turn(self.now, next_expiry)
         {
             return Some((self.now, Timer::Turn));
@@ -288,6 +314,7 @@ impl<S: Service> Node<S> {
         let why = CloseReason::Stopping;
         out.extend(self.connections.iter().map(|connection| Output::Close { connection: *connection, why }));
         self.phase = Phase::Stopping;
+        self.stop_taking();
     }
 
     fn client(&mut self, out: &mut Vec<Output>, connection: ConnectionId, request: ClientRequest) {
@@ -326,6 +353,8 @@ impl<S: Service> Node<S> {
         };
         let objection = match &work {
             _ if !self.speaks() => Some(Refusal::NotReady),
+            // A state that was lost with its snapshot is not even a stale one.
+            Work::Read { .. } if self.replica.has_lost_state() => Some(Refusal::NotReady),
             Work::Command(Command::Request { payload, .. }) => self.machine.check(Access::Write, payload).err(),
             Work::Command(_) => None,
             Work::Read { payload, .. } => self.machine.check(Access::Read, payload).err(),
@@ -361,6 +390,9 @@ impl<S: Service> Node<S> {
             self.with_turn(out, Replica::start);
         }
         self.with_turn(out, Replica::release);
+        if self.phase == Phase::Running {
+            self.go_on_with_snapshots(out);
+        }
         loop {
             self.execute(out);
             if !self.replica.wants_opening() {
@@ -383,6 +415,10 @@ impl<S: Service> Node<S> {
 
     /// Executes what is committed, in order, and answers whoever waits here.
     fn execute(&mut self, out: &mut Vec<Output>) {
+        if self.applied < self.replica.log().base() {
+            // The state up to there was lost with its snapshot.
+            return;
+        }
         while self.applied < self.replica.log().floor() {
             let index = self.applied.next();
             let batch = self.replica.log().committed(index).expect("everything up to the floor is here");
@@ -401,6 +437,105 @@ impl<S: Service> Node<S> {
                 reply(turn, waiter, answer);
             }
             answers.clear();
+            self.begin_snapshot_if_due(out);
+        }
+    }
+
+    // ---- Snapshots.
+
+    /// Whether a snapshot goes on without any input.
+    fn wants_step(&self) -> bool {
+        self.phase == Phase::Running
+            && (self.replica.wants_compaction() || self.taking.is_some() && self.journal.wants_block())
+    }
+
+    fn begin_snapshot_if_due(&mut self, out: &mut Vec<Output>) {
+        let index = self.applied;
+        if self.phase == Phase::Running && self.with_turn(out, |replica, turn| replica.snapshot_is_due(turn, index)) {
+            let taking = Snapshotter::begin(&mut self.machine, &self.history);
+            self.journal.draft_snapshot(index, taking.state_hash(), self.config.options.snapshot_block, out);
+            self.taking = Some(taking);
+            out.push(Output::Note(Note::SnapshotBegun { index }));
+        }
+    }
+
+    fn stop_taking(&mut self) {
+        self.taking = None;
+        self.machine.snapshot_end();
+    }
+
+    fn go_on_with_snapshots(&mut self, out: &mut Vec<Output>) {
+        self.with_turn(out, Replica::send_blocks);
+        self.restore(out);
+        if let Some(seal) = self.journal.take_sealed() {
+            self.sealed(out, &seal);
+        }
+        self.with_turn(out, Replica::go_on_receiving);
+        if !self.replica.is_receiving() {
+            self.restoring = None;
+        }
+        self.begin_snapshot_if_due(out);
+        self.take_block(out);
+        self.replica.compact();
+    }
+
+    /// Makes the next block of the snapshot that is being taken, or the seal.
+    fn take_block(&mut self, out: &mut Vec<Output>) {
+        let Some(taking) = &mut self.taking else { return };
+        if !self.journal.wants_block() {
+            return;
+        }
+        let size = self.config.options.snapshot_block as usize;
+        if let Some(block) = taking.block(&mut self.machine, size) {
+            self.journal.write_block(&block, out);
+        } else if taking.is_over() {
+            self.taking = None;
+            self.journal.seal_snapshot();
+        }
+    }
+
+    /// Builds the received state from what has arrived. Once it is complete, its snapshot is sealed.
+    fn restore(&mut self, out: &mut Vec<Output>) {
+        let mut good = true;
+        while let Some(arrived) = self.replica.take_arrived() {
+            match arrived {
+                Arrived::Begin => {
+                    self.stop_taking();
+                    self.restored = None;
+                    self.restoring = Some(Restorer::begin(&self.machine, &self.history));
+                }
+                Arrived::Block(data) => {
+                    good &= self.restoring.as_mut().is_some_and(|restoring| restoring.take(&data).is_ok());
+                }
+            }
+        }
+        let received = self.with_turn(out, |replica, turn| replica.received(turn));
+        if let Some(seal) = received.filter(|_| good) {
+            let whole = self.journal.draft() == Some(&seal);
+            let restoring = self.restoring.take().filter(|_| whole);
+            self.restored = restoring.and_then(|restoring| restoring.finish(seal.index, seal.state_hash).ok());
+            good = self.restored.is_some();
+            if good {
+                self.journal.seal_snapshot();
+            }
+        }
+        if !good {
+            self.restoring = None;
+            self.with_turn(out, Replica::give_snapshot_up);
+        }
+    }
+
+    /// A snapshot counts: it is installed if it was received, and stands for the log up to its index.
+    fn sealed(&mut self, out: &mut Vec<Output>, seal: &SnapshotSeal) {
+        if let Some(machine) = self.restored.take().filter(|_| seal.index > self.applied) {
+            self.machine = machine;
+            self.applied = seal.index;
+            self.with_turn(out, |replica, turn| replica.install(turn, seal));
+        } else {
+            let (index, state_hash) = (seal.index, seal.state_hash);
+            out.push(Output::Note(Note::SnapshotTaken { index, state_hash }));
+            self.with_turn(out, Replica::go_on_receiving);
+            self.replica.compact_to(index);
         }
     }
 
@@ -437,13 +572,19 @@ enum Work {
     Read { tag: u64, mode: ReadMode, payload: Bytes },
 }
 
-fn opened_note(recovered: &Recovered) -> Note {
-    Note::Opened {
+fn opened_notes(recovered: &Recovered) -> Vec<Note> {
+    let opened = Note::Opened {
         incarnation: recovered.identity.incarnation,
         promised: recovered.identity.promised,
         unknown: recovered.entries.iter().filter(|entry| entry.unknown.is_some()).count() as u64,
         loss: recovered.loss,
-    }
+    };
+    let base = recovered.base;
+    let snapshot = match recovered.snapshot {
+        Some(SnapshotSeal { index, state_hash, .. }) => Some(Note::Restored { index, state_hash }),
+        None => (base > Index::ZERO).then_some(Note::SnapshotLost { index: base }),
+    };
+    [opened].into_iter().chain(snapshot).collect()
 }
 
 /// Answers the client that waits for a command; a participant that forwarded it answers its client itself.

@@ -6,6 +6,9 @@ use alloc::{collections::BTreeMap, format, string::String};
 use core::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 
+/// The largest block of a snapshot: it travels in the header of a message.
+pub const SNAPSHOT_BLOCK_MAX: u32 = 512 << 10;
+
 /// A node's own settings. [`Options::check`] says whether they make sense together.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Options {
@@ -33,6 +36,14 @@ pub struct Options {
     pub queue_max: usize,
     /// Most leader reads, and most participant reads, waiting for confirmation or for the log to be applied.
     pub reads_max: usize,
+    /// A snapshot is taken whenever so many batches have been applied since the last one; zero leaves that to `length`
+    /// alone.
+    pub snapshot_interval: u64,
+    /// Most batches kept in the log. At half of that a snapshot is taken whatever the interval; at all of it the leader
+    /// refuses new commands as overloaded until one is done.
+    pub length: u64,
+    /// Bytes of a snapshot that are made, written and sent at once.
+    pub snapshot_block: u32,
     /// How the journal lays out its files.
     pub journal: JournalOptions,
     /// Where clients reach the members, as far as this node was told; it tells clients, and uses none of it itself.
@@ -156,6 +167,9 @@ impl Default for Options {
             participant_read: false,
             queue_max: 64 * 1024,
             reads_max: 64 * 1024,
+            snapshot_interval: 100_000,
+            length: 1_000_000,
+            snapshot_block: 256 << 10,
             journal: JournalOptions::default(),
             client_addresses: BTreeMap::new(),
         }
@@ -208,6 +222,12 @@ impl Options {
             ("delegate", self.delegate != Delegate::Rotate(0), "must be none, forwarder, or at least 1 member"),
             ("queue_max", self.queue_max >= 1, "must be at least 1"),
             ("reads_max", self.reads_max >= 1, "must be at least 1"),
+            ("length", self.length >= 1, "must be at least 1"),
+            (
+                "snapshot_block",
+                (64..=SNAPSHOT_BLOCK_MAX).contains(&self.snapshot_block),
+                "must be from 64 bytes to 512 KiB",
+            ),
             ("journal.segment_records", self.journal.segment_records >= 4, "must be at least 4"),
             ("journal.segment_records", self.journal.segment_records <= 1 << 24, "must be at most 16777216"),
             (

@@ -24,13 +24,19 @@ impl RamDisk {
                 for (offset, bytes) in writes {
                     let (start, end) = (*offset as usize, *offset as usize + bytes.len());
                     if end > content.len() {
-                        return DiskResult::Failed(DiskError::Io);
+                        content.resize(end, 0);
                     }
                     content[start..end].copy_from_slice(bytes);
                 }
             }
             DiskAction::Remove { file } => {
                 self.files.remove(file);
+            }
+            DiskAction::Read { file, offset, length } => {
+                return match self.read(*file, *offset, *length as usize) {
+                    Ok(bytes) => DiskResult::Read(bytes.into()),
+                    Err(error) => DiskResult::Failed(error),
+                };
             }
         }
         DiskResult::Done

@@ -6,8 +6,8 @@
 
 use crate::{
     ids::Index,
-    interface::{DiskAction, DiskResult, Ignored, Input, Learned, Note, Output, StepDown},
-    journal::{Extent, Fact, extents},
+    interface::{DiskAction, DiskResult, FileId, Ignored, Input, Learned, Note, Output, StepDown},
+    journal::{Extent, Fact, SnapshotSeal, extents},
     message::{
         ClientRequest, ClientResponse, ForwardOutcome, Hello, PeerMessage, Promise, PromiseEntry, RequestKey, Unknown,
     },
@@ -77,6 +77,13 @@ impl Display for Note {
             Note::ForwardPlaced { index } => write!(f, "ForwardPlaced {index}"),
             Note::Widened { index } => write!(f, "Widened {index}"),
             Note::Reassigned { index, from, to } => write!(f, "Reassigned {index} from={from} to={to}"),
+            Note::SnapshotBegun { index } => write!(f, "SnapshotBegun {index}"),
+            Note::SnapshotTaken { index, state_hash } => write!(f, "SnapshotTaken {index} state={state_hash:016x}"),
+            Note::SnapshotLost { index } => write!(f, "SnapshotLost {index}"),
+            Note::Restored { index, state_hash } => write!(f, "Restored {index} state={state_hash:016x}"),
+            Note::Receiving { from, index, number } => write!(f, "Receiving {index} from={from} number={number}"),
+            Note::Installed { index, state_hash } => write!(f, "Installed {index} state={state_hash:016x}"),
+            Note::TransferGivenUp { index } => write!(f, "TransferGivenUp {index}"),
         }
     }
 }
@@ -140,7 +147,19 @@ impl<P: Display> Display for PeerMessage<P> {
             PeerMessage::HighWater { nonce: (incarnation, counter), high, floor, view } => {
                 write!(f, "HighWater {high} nonce={incarnation}/{counter} floor={floor} promised={view}")
             }
+            PeerMessage::SnapshotAsk { above } => write!(f, "SnapshotAsk above={above}"),
+            PeerMessage::SnapshotOffer { seal } => write!(f, "SnapshotOffer {seal}"),
+            PeerMessage::SnapshotAck { seal, next } => write!(f, "SnapshotAck {seal} next={next}"),
+            PeerMessage::SnapshotChunk { seal, number, data } => {
+                write!(f, "SnapshotChunk {seal} number={number} bytes={}", data.len())
+            }
         }
+    }
+}
+
+impl Display for SnapshotSeal {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        write!(f, "{} blocks={}", self.index, self.blocks())
     }
 }
 
@@ -274,6 +293,7 @@ impl Display for Fact {
                 flag(f, "founded", identity.founded.is_some())
             }
             Fact::Newest { segment } => write!(f, "newest={segment}"),
+            Fact::Snapshot { index, .. } => write!(f, "snapshot={index}"),
         }
     }
 }
@@ -288,11 +308,16 @@ impl Display for DiskAction {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         match self {
             DiskAction::Create { file, size, .. } => write!(f, "create {file} bytes={size}"),
+            DiskAction::Write { file: file @ FileId::Snapshot(_), writes } => {
+                let bytes: usize = writes.iter().map(|(_, bytes)| bytes.len()).sum();
+                write!(f, "write {file} bytes={bytes}")
+            }
             DiskAction::Write { file, writes } => {
                 write!(f, "write {file}")?;
                 list(f, extents(*file, writes).into_iter())
             }
             DiskAction::Remove { file } => write!(f, "remove {file}"),
+            DiskAction::Read { file, offset, length } => write!(f, "read {file} offset={offset} bytes={length}"),
         }
     }
 }
@@ -320,6 +345,7 @@ impl Display for Input {
             Input::Gone { connection } => write!(f, "gone {connection}"),
             Input::Disk { op, result: DiskResult::Done } => write!(f, "{op} done"),
             Input::Disk { op, result: DiskResult::Failed(error) } => write!(f, "{op} failed: {error}"),
+            Input::Disk { op, result: DiskResult::Read(bytes) } => write!(f, "{op} read bytes={}", bytes.len()),
             Input::Wake => f.write_str("wake"),
             Input::Shutdown => f.write_str("shutdown"),
         }

@@ -113,6 +113,10 @@ impl Directory {
                 }
             }
             DiskAction::Remove { file } => drop(self.files.remove(file)),
+            DiskAction::Read { file, offset, length } => {
+                let read = self.read(*file, *offset, *length as usize);
+                return read.map_or_else(DiskResult::Failed, |bytes| DiskResult::Read(bytes.into()));
+            }
         }
         DiskResult::Done
     }
@@ -144,14 +148,22 @@ impl ReadDisk for Directory {
     }
 }
 
+/// From this number on files are snapshots.
+const SNAPSHOTS: u8 = 128;
+
 fn file_id(number: u8) -> FileId {
-    if number == 0 { FileId::Identity } else { FileId::Segment(u64::from(number)) }
+    match number {
+        0 => FileId::Identity,
+        segment @ 1..SNAPSHOTS => FileId::Segment(u64::from(segment)),
+        snapshot => FileId::Snapshot(u64::from(snapshot - SNAPSHOTS)),
+    }
 }
 
 fn file_number(id: FileId) -> u8 {
     match id {
         FileId::Identity => 0,
         FileId::Segment(number) => u8::try_from(number).expect("samples have few segments"),
+        FileId::Snapshot(index) => SNAPSHOTS + u8::try_from(index).expect("samples have early snapshots"),
     }
 }
 

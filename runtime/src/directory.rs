@@ -5,6 +5,7 @@
 //! identity            the four identity slots
 //! FORGETFUL           the node that used this directory kept no journal, so it must never come back
 //! log/00000001.seg    segments of the journal
+//! snap/000000000001.snap    snapshots
 //! ```
 //! A directory is *blank* (nothing of anybody's in it), *ours* (it has an `identity`), or *foreign*. Only a blank one
 //! is formatted, only one of ours is opened; everything else is refused with a sentence that says what to do. What the
@@ -23,6 +24,7 @@ use std::{
 const LOCK: &str = "LOCK";
 const IDENTITY: &str = "identity";
 const LOG: &str = "log";
+const SNAPSHOTS: &str = "snap";
 const FORGETFUL: &str = "FORGETFUL";
 
 /// A data directory locked by this process, until dropped.
@@ -136,7 +138,12 @@ impl Directory {
             Survey::Blank => Err(DirectoryError::Blank(path.to_owned())),
             Survey::Foreign(found) => Err(DirectoryError::Foreign { path: path.to_owned(), found }),
             Survey::Ours if path.join(FORGETFUL).exists() => Err(DirectoryError::Forgotten(path.to_owned())),
-            Survey::Ours => Self::lock(path),
+            Survey::Ours => {
+                let locked = Self::lock(path)?;
+                // A directory of the first version has none.
+                make_inside(path, SNAPSHOTS)?;
+                Ok(locked)
+            }
         }
     }
 
@@ -156,8 +163,8 @@ impl Directory {
             Survey::Foreign(found) => return Err(DirectoryError::Foreign { path: path.to_owned(), found }),
             Survey::Missing | Survey::Blank => {}
         }
-        let log = path.join(LOG);
-        fs::create_dir_all(&log).map_err(unusable(&log, "make"))?;
+        make_inside(path, LOG)?;
+        make_inside(path, SNAPSHOTS)?;
         for made in path.ancestors().take(2) {
             // The directory's own name must survive a power loss as well as what is in it.
             let made = if made.as_os_str().is_empty() { Path::new(".") } else { made };
@@ -217,6 +224,13 @@ pub(crate) fn file_path(root: &Path, file: FileId) -> PathBuf {
     root.join(file.to_string())
 }
 
+/// Makes a directory in a data directory, if it is not there, and makes its name durable.
+fn make_inside(path: &Path, name: &str) -> Result<(), DirectoryError> {
+    let inside = path.join(name);
+    fs::create_dir_all(&inside).map_err(unusable(&inside, "make"))?;
+    File::open(path).and_then(|directory| directory.sync_all()).map_err(unusable(path, "sync"))
+}
+
 fn unusable(path: &Path, doing: &'static str) -> impl FnOnce(io::Error) -> DirectoryError {
     let path = path.to_owned();
     move |error| DirectoryError::Unusable { path, doing, error }
@@ -244,7 +258,7 @@ fn survey(path: &Path) -> Result<Survey, DirectoryError> {
         return Ok(Survey::Ours);
     }
     // A file system of its own comes with `lost+found`.
-    let stranger = names.iter().find(|name| ![LOCK, LOG, "lost+found"].iter().any(|ours| name == ours));
+    let stranger = names.iter().find(|name| ![LOCK, LOG, SNAPSHOTS, "lost+found"].iter().any(|ours| name == ours));
     if let Some(stranger) = stranger {
         return Ok(Survey::Foreign(stranger.to_string_lossy().into_owned()));
     }
@@ -266,11 +280,13 @@ impl ReadDisk for Directory {
         if let Ok(metadata) = fs::metadata(self.file(FileId::Identity)) {
             files.push((FileId::Identity, metadata.len()));
         }
-        for entry in fs::read_dir(self.path.join(LOG)).map_err(|error| disk_error(&error))? {
-            let entry = entry.map_err(|error| disk_error(&error))?;
-            if let Some(number) = segment_number(&entry.file_name().to_string_lossy()) {
-                let metadata = entry.metadata().map_err(|error| disk_error(&error))?;
-                files.push((FileId::Segment(number), metadata.len()));
+        for directory in [LOG, SNAPSHOTS] {
+            for entry in fs::read_dir(self.path.join(directory)).map_err(|error| disk_error(&error))? {
+                let entry = entry.map_err(|error| disk_error(&error))?;
+                if let Some(file) = file_named(directory, &entry.file_name().to_string_lossy()) {
+                    let metadata = entry.metadata().map_err(|error| disk_error(&error))?;
+                    files.push((file, metadata.len()));
+                }
             }
         }
         files.sort_unstable();
@@ -295,9 +311,10 @@ impl ReadDisk for Directory {
 }
 
 /// Reads back exactly what [`FileId`] prints.
-fn segment_number(name: &str) -> Option<u64> {
-    let number: u64 = name.strip_suffix(".seg")?.parse().ok()?;
-    (FileId::Segment(number).to_string() == format!("{LOG}/{name}")).then_some(number)
+fn file_named(directory: &str, name: &str) -> Option<FileId> {
+    let number: u64 = name.split_once('.')?.0.parse().ok()?;
+    let files = [FileId::Segment(number), FileId::Snapshot(number)];
+    files.into_iter().find(|file| file.to_string() == format!("{directory}/{name}"))
 }
 
 /// What the core needs to know of a system's error.
@@ -355,12 +372,13 @@ mod tests {
     fn files_are_listed_in_order_and_read_up_to_their_end() {
         let parent = tempfile::tempdir().unwrap();
         let mut directory = Directory::make(&parent.path().join("n0")).unwrap();
-        for name in ["log/00000002.seg", "log/00000010.seg", "log/2.seg", "log/00000003.tmp", "identity"] {
+        let names = ["log/00000002.seg", "log/00000010.seg", "log/2.seg", "log/00000003.tmp", "log/000000000003.snap"];
+        for name in names.into_iter().chain(["snap/000000000007.snap", "snap/00000007.seg", "identity"]) {
             fs::write(directory.path().join(name), b"0123456789").unwrap();
         }
         assert_eq!(
             directory.files().unwrap(),
-            [(FileId::Identity, 10), (FileId::Segment(2), 10), (FileId::Segment(10), 10)]
+            [(FileId::Identity, 10), (FileId::Segment(2), 10), (FileId::Segment(10), 10), (FileId::Snapshot(7), 10)]
         );
         assert_eq!(directory.read(FileId::Segment(2), 8, 5).unwrap(), b"89");
         assert_eq!(directory.read(FileId::Segment(2), 20, 5).unwrap(), b"");

@@ -60,6 +60,13 @@ fn name(note: &Note) -> &'static str {
         Note::ForwardPlaced { .. } => "forward_placed",
         Note::Widened { .. } => "widened",
         Note::Reassigned { .. } => "reassigned",
+        Note::SnapshotBegun { .. } => "snapshot_begun",
+        Note::SnapshotTaken { .. } => "snapshot_taken",
+        Note::SnapshotLost { .. } => "snapshot_lost",
+        Note::Restored { .. } => "restored",
+        Note::Receiving { .. } => "receiving",
+        Note::Installed { .. } => "installed",
+        Note::TransferGivenUp { .. } => "transfer_given_up",
     }
 }
 
@@ -81,6 +88,13 @@ fn log(note: &Note) {
         Note::SteppedDown { view, why } => tracing::info!(%view, ?why, "stepped down"),
         Note::Expired { session } => tracing::info!(%session, "session expired"),
         Note::Whole => tracing::info!("whatever the disk lost is repaired"),
+        Note::SnapshotTaken { index, .. } => tracing::info!(%index, "took a snapshot"),
+        Note::SnapshotLost { index } => {
+            tracing::warn!(%index, "the disk lost a snapshot; another one will take its place");
+        }
+        Note::Restored { index, .. } => tracing::info!(%index, "opened with the state of a snapshot"),
+        Note::Receiving { from, index, number } => tracing::info!(%from, %index, number, "receiving a snapshot"),
+        Note::Installed { index, .. } => tracing::info!(%index, "installed a peer's snapshot"),
         Note::Ignored(_)
         | Note::Canvassed { .. }
         | Note::Candidate { .. }
@@ -88,6 +102,8 @@ fn log(note: &Note) {
         | Note::Repeated { .. }
         | Note::Repaired { .. }
         | Note::Fetching { .. }
+        | Note::SnapshotBegun { .. }
+        | Note::TransferGivenUp { .. }
         | Note::Retransmitted { .. }
         | Note::ForwardTaken { .. }
         | Note::ForwardPlaced { .. }

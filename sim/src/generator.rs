@@ -193,6 +193,9 @@ fn cluster(draw: &mut Draw) -> Cluster {
     options.participant_read = draw.coin();
     options.queue_max = if draw.one_in(5) { draw.log(1, 16) as usize } else { options.queue_max };
     options.reads_max = if draw.one_in(5) { draw.log(1, 16) as usize } else { options.reads_max };
+    options.snapshot_interval = if draw.one_in(4) { 0 } else { draw.log(1, 64) };
+    options.length = if draw.one_in(3) { draw.log(32, 512) } else { options.length };
+    options.snapshot_block = draw.log(64, 1024) as u32;
     let journal = &mut options.journal;
     journal.segment_records = draw.log(16, 128) as u32;
     journal.segment_bytes = segment_bytes_min(journal.segment_records) + draw.log(1 << 12, 1 << 16);
@@ -413,9 +416,12 @@ fn partition(draw: &mut Draw, nodes: u8, back: Span) -> Action {
 
 /// A crash at a protocol event, in the midst of the node's step.
 fn mid_step(draw: &mut Draw, run: Span) -> Line {
+    let clients = |kind: &MessageKind| matches!(kind, MessageKind::Request | MessageKind::Response);
+    let between: Vec<MessageKind> =
+        MessageKind::NAMES.map(|(kind, _)| kind).into_iter().filter(|kind| !clients(kind)).collect();
     let event = match draw.range(0, 9) {
-        0 => EventKind::Sends(draw.pick(&MessageKind::NAMES[..14]).0),
-        1 => EventKind::Receives(draw.pick(&MessageKind::NAMES[..14]).0),
+        0 => EventKind::Sends(*draw.pick(&between)),
+        1 => EventKind::Receives(*draw.pick(&between)),
         2..=4 => EventKind::Outputs,
         _ => draw.pick(&EventKind::NAMES).0,
     };
@@ -484,9 +490,10 @@ fn rot(draw: &mut Draw, scenario: &mut Scenario) {
     let at = Time(draw.time(scenario.run.0 / 10, scenario.run.0 * 8 / 10));
     let crash = at + Span(draw.log_time(10_000, Span::millis(50).0));
     for _ in 0..draw.log(1, 6) {
-        let part = *draw.pick(&[RotPart::Body, RotPart::Body, RotPart::Body, RotPart::Slot, RotPart::Identity]);
+        use RotPart::{Body, Identity, Slot, Snapshot};
+        let part = *draw.pick(&[Body, Body, Body, Slot, Identity, Snapshot]);
         let damage = *draw.pick(&[Damage::Bit, Damage::Bit, Damage::Whole, Damage::Zero]);
-        let index = if part != RotPart::Identity && draw.coin() { Some(draw.log(1, 64)) } else { None };
+        let index = if matches!(part, Body | Slot) && draw.coin() { Some(draw.log(1, 64)) } else { None };
         let action = Action::Rot { node, part, index, damage };
         scenario.plan.push(Line { condition: Condition::At(at), action });
     }

@@ -90,6 +90,8 @@ counters! {
     RotSlot: Fault = "rot_slot",
     /// Identity slots that rotted.
     RotIdentity: Fault = "rot_identity",
+    /// Snapshots that rotted.
+    RotSnapshot: Fault = "rot_snapshot",
     /// Nodes whose clock ran at a wrong rate.
     ClocksSkewed: Fault = "clocks_skewed",
     /// Nodes whose links were slow.
@@ -155,6 +157,22 @@ counters! {
     RottenRepaired: Protocol = "rotten_repaired",
     /// Nodes whose unlocated loss was made good.
     LossesRepaired: Protocol = "losses_repaired",
+    /// Snapshots that nodes took of their own state.
+    SnapshotsTaken: Protocol = "snapshots_taken",
+    /// Starts with the state of a snapshot.
+    SnapshotsRestored: Protocol = "snapshots_restored",
+    /// Snapshots found to be damaged, at a start or when a peer asked for them.
+    SnapshotsLost: Protocol = "snapshots_lost",
+    /// Transfers of snapshots begun.
+    SnapshotTransfers: Protocol = "snapshot_transfers",
+    /// Transfers that went on in their midst, after silence or with another sender.
+    SnapshotsResumed: Protocol = "snapshots_resumed",
+    /// Transfers given up.
+    SnapshotsGivenUp: Protocol = "snapshots_given_up",
+    /// Snapshots of peers installed.
+    Installs: Protocol = "installs",
+    /// Segments removed because a snapshot stands for them.
+    SegmentsRemoved: Protocol = "segments_removed",
     /// Peer messages that no rule had a use for.
     Ignored: Protocol = "ignored",
     /// Links refused.

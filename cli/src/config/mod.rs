@@ -26,6 +26,9 @@
 //! queue_max = 65536
 //! reads_max = 65536
 //! clients_max = 4096
+//! snapshot_interval = 100000     # batches between two snapshots; 0 leaves that to length alone
+//! length = 1000000               # most batches in the log; half of it forces a snapshot, all of it refuses requests
+//! snapshot_block = 262144        # bytes of a snapshot made, written and sent at once
 //!
 //! [timing]
 //! heartbeat = "50ms"
@@ -243,6 +246,9 @@ fn read_node(mut section: Section<'_>, options: &mut Options, lines: &mut Lines)
     lines.note("batch_interval", section.set("batch_interval", &mut options.batch_interval)?);
     lines.note("queue_max", section.set("queue_max", &mut options.queue_max)?);
     lines.note("reads_max", section.set("reads_max", &mut options.reads_max)?);
+    section.set("snapshot_interval", &mut options.snapshot_interval)?;
+    lines.note("length", section.set("length", &mut options.length)?);
+    lines.note("snapshot_block", section.set("snapshot_block", &mut options.snapshot_block)?);
     section.finish()?;
     Ok(clients_max.0)
 }

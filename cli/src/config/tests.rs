@@ -64,6 +64,9 @@ fn every_key_reaches_its_value() {
         max_batch_bytes = 1_200
         batch_interval = "13ms"
         queue_max = 14
+        snapshot_interval = 16
+        length = 17
+        snapshot_block = 1_800
         reads_max = 15
         clients_max = 21
         [timing]
@@ -91,6 +94,9 @@ fn every_key_reaches_its_value() {
         participant_read: true,
         queue_max: 14,
         reads_max: 15,
+        snapshot_interval: 16,
+        length: 17,
+        snapshot_block: 1800,
         journal: JournalOptions {
             segment_bytes: 32 << 20,
             segment_records: 1900,

@@ -15,6 +15,15 @@ pub(super) const BLOCK: usize = 4096;
 
 const FRAME: usize = 16;
 
+/// A value that blocks hold. Fields are only ever added at the end.
+pub(super) trait Kept: Serialize + DeserializeOwned {
+    /// What version 2 added to it, as it reads where a block of version 1 ends.
+    const ADDED: &'static [u8];
+}
+
+/// The version before this one, which is read as well.
+const FIRST_VERSION: u32 = 1;
+
 /// What a block turned out to be.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Block<T> {
@@ -27,7 +36,7 @@ pub(super) enum Block<T> {
 }
 
 /// Puts `value` into a block.
-pub(super) fn encode<T: Serialize>(magic: [u8; 4], value: &T) -> Vec<u8> {
+pub(super) fn encode<T: Kept>(magic: [u8; 4], value: &T) -> Vec<u8> {
     let body = postcard::to_allocvec(value).expect("plain values encode");
     assert!(body.len() <= BLOCK - FRAME, "a block holds {} bytes, not {}", BLOCK - FRAME, body.len());
     let mut block = Vec::with_capacity(BLOCK);
@@ -43,18 +52,23 @@ pub(super) fn encode<T: Serialize>(magic: [u8; 4], value: &T) -> Vec<u8> {
 }
 
 /// Takes a block apart. Trusts nothing.
-pub(super) fn decode<T: DeserializeOwned>(magic: [u8; 4], block: &[u8]) -> Block<T> {
+pub(super) fn decode<T: Kept>(magic: [u8; 4], block: &[u8]) -> Block<T> {
     let word = |at: usize| block.get(at..at + 4).map_or(0, |four| u32::from_le_bytes(four.try_into().expect("four")));
     let end = FRAME.saturating_add(word(12) as usize);
     if block.len() != BLOCK || block[..4] != magic || end > BLOCK || crc32fast::hash(&block[8..end]) != word(4) {
         return Block::Bad;
     }
     match word(8) {
-        FORMAT_VERSION => match postcard::take_from_bytes(&block[FRAME..end]) {
-            Ok((value, [])) => Block::Good(value),
-            _ => Block::Bad,
-        },
+        FORMAT_VERSION => read(&block[FRAME..end]),
+        FIRST_VERSION => read(&[&block[FRAME..end], T::ADDED].concat()),
         version if version > FORMAT_VERSION => Block::Newer(version),
+        _ => Block::Bad,
+    }
+}
+
+fn read<T: Kept>(bytes: &[u8]) -> Block<T> {
+    match postcard::take_from_bytes(bytes) {
+        Ok((value, [])) => Block::Good(value),
         _ => Block::Bad,
     }
 }

@@ -70,6 +70,13 @@ pub enum Fact {
         /// The newest segment in use.
         segment: u64,
     },
+    /// A snapshot stands for everything up to its index.
+    Snapshot {
+        /// Where it ends.
+        index: Index,
+        /// Hash of the state in it.
+        state_hash: u64,
+    },
 }
 
 /// A fact, and the bytes of the file that say it.
@@ -96,8 +103,11 @@ pub fn extents(file: FileId, writes: &[(u64, Bytes)]) -> Vec<Extent> {
             let offset = writes.iter().map(|(offset, _)| *offset).min().unwrap_or(0);
             let length = writes.iter().map(|(_, bytes)| bytes.len() as u64).sum();
             let facts = [Fact::Identity(stored.identity), Fact::Newest { segment: stored.newest }];
-            facts.into_iter().map(|fact| Extent { offset, length, fact }).collect()
+            let snapshot =
+                stored.snapshot.map(|seal| Fact::Snapshot { index: seal.index, state_hash: seal.state_hash });
+            facts.into_iter().chain(snapshot).map(|fact| Extent { offset, length, fact }).collect()
         }),
+        FileId::Snapshot(_) => Vec::new(),
         FileId::Segment(_) => runs(writes).iter().flat_map(|(offset, bytes)| records(*offset, bytes)).collect(),
     }
 }
@@ -170,7 +180,10 @@ impl Witness {
                 *self = Self::default();
                 facts(FileId::Identity, &[(0, head.clone())])
             }
-            DiskAction::Remove { .. } => Vec::new(),
+            DiskAction::Remove { .. }
+            | DiskAction::Read { .. }
+            | DiskAction::Create { file: FileId::Snapshot(_), .. }
+            | DiskAction::Write { file: FileId::Snapshot(_), .. } => Vec::new(),
             DiskAction::Write { file: FileId::Segment(segment), writes } => {
                 let extents = extents(FileId::Segment(*segment), writes);
                 extents.iter().for_each(see);

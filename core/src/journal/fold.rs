@@ -22,6 +22,7 @@ use alloc::{
     collections::{BTreeMap, BTreeSet},
     vec::Vec,
 };
+use core::ops::Bound;
 
 /// A place in the journal: segment, and ordinal of the record in it.
 pub(super) type Position = (u64, u32);
@@ -153,16 +154,17 @@ impl Fold {
         self.divergence = self.divergence.or(Some(index));
     }
 
-    fn holds_what_its_floor_covers(&self) -> bool {
-        let covered = self.entries.range(..=self.floor);
-        covered.filter(|(_, entry)| entry.committed_digest().is_some()).count() as u64 == self.floor.0
+    fn holds_what_its_floor_covers(&self, base: Index) -> bool {
+        let floor = self.floor.max(base);
+        let covered = self.entries.range((Bound::Excluded(base), Bound::Included(floor)));
+        covered.filter(|(_, entry)| entry.committed_digest().is_some()).count() as u64 == floor.0 - base.0
     }
 
-    /// Everything that is known now.
-    pub(super) fn finish(self, identity: super::Identity) -> Recovered {
-        let over = if self.holds_what_its_floor_covers() { &[][..] } else { &self.over };
+    /// Everything that is known now. A snapshot stands for what is up to `base`.
+    pub(super) fn finish(mut self, identity: super::Identity, base: Index) -> Recovered {
+        let over = if self.holds_what_its_floor_covers(base) { &[][..] } else { &self.over };
         let last_loss = self.losses.iter().chain(over).max().copied();
-        let entries = self.entries.into_iter().map(|(index, entry)| RecoveredEntry {
+        let entries = self.entries.split_off(&base.next()).into_iter().map(|(index, entry)| RecoveredEntry {
             index,
             accepted: entry.accepted,
             committed: entry.committed,
@@ -171,8 +173,10 @@ impl Fold {
         });
         Recovered {
             identity,
+            base,
+            snapshot: None,
             entries: entries.collect(),
-            floor: self.floor,
+            floor: self.floor.max(base),
             loss: last_loss.is_some(),
             divergence: self.divergence,
         }

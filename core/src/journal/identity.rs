@@ -1,4 +1,4 @@
-//! The identity file: who this disk is, what it has promised, and which segment is the newest.
+//! The identity file: who this disk is, what it has promised, which segments count, and which snapshot.
 //!
 //! Six slots of 4096 bytes. An update writes slots 0 to 2 and syncs, then slots 3 to 5 and syncs, and only then is it
 //! acted on. Whatever the moment of a crash, the three slots that were not being written are equal, so two equal ones
@@ -8,11 +8,13 @@
 
 use super::{
     Identity, JournalError,
-    block::{self, BLOCK, Block},
+    block::{self, BLOCK, Block, Kept},
+    snapshot::SnapshotSeal,
 };
 use crate::{
     ids::OpId,
     interface::{DiskAction, FileId, Output},
+    options::SNAPSHOT_BLOCK_MAX,
     time::Time,
 };
 use alloc::vec::Vec;
@@ -33,18 +35,31 @@ pub(super) struct Stored {
     pub(super) identity: Identity,
     /// The newest segment in use; 0 before the first. Files with higher numbers are leftovers.
     pub(super) newest: u64,
+    /// The oldest segment that counts. Files with lower numbers are on their way out.
+    pub(super) oldest: u64,
+    /// The snapshot that stands for everything up to its index.
+    pub(super) snapshot: Option<SnapshotSeal>,
+}
+
+impl Kept for Stored {
+    /// Segments count from the first on, and there is no snapshot.
+    const ADDED: &'static [u8] = &[1, 0];
 }
 
 impl Stored {
     /// Whether it leaves room to count on, as everything does that was ever written.
     fn is_plausible(&self) -> bool {
-        self.counter.max(self.newest).max(self.identity.incarnation.0) < u64::MAX / 2
+        let index = self.snapshot.map_or(0, |seal| seal.index.0.max(seal.length));
+        let block = self.snapshot.map_or(1, |seal| seal.block);
+        self.counter.max(self.newest).max(self.identity.incarnation.0).max(index) < u64::MAX / 2
+            && (1..=self.newest.max(1)).contains(&self.oldest)
+            && (1..=SNAPSHOT_BLOCK_MAX).contains(&block)
     }
 }
 
 /// The operation that makes the file of a fresh directory.
 pub(super) fn create(identity: Identity) -> DiskAction {
-    let slot = block::encode(MAGIC, &Stored { counter: 1, identity, newest: 0 });
+    let slot = block::encode(MAGIC, &Stored { counter: 1, identity, newest: 0, oldest: 1, snapshot: None });
     DiskAction::Create { file: FileId::Identity, size: FILE_BYTES, head: Bytes::from(slot.repeat(SLOTS)) }
 }
 

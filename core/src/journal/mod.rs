@@ -55,8 +55,13 @@
 //! A disk that answers a sync and loses the data; an old copy put back whole; table and data of the newest records
 //! gone to zeros at once; and, with [`Seal::Lazy`], rot of a record younger than the idle time together with a crash.
 //!
+//! # Snapshots
+//! A [`snapshot`] stands for every record up to its index, once the identity says so. The log then begins with the
+//! oldest segment that holds something above. A snapshot that has rotted is a loss of everything up to its index, but
+//! of nothing that could be mistaken for absent: all of it was committed, and the identity still says up to where.
+//!
 //! # What is absent on purpose
-//! Reading after the opening, deleting segments (snapshots will), retries of a failed write (it fences the node), any
+//! Reading after the opening, but for snapshots that peers ask for; retries of a failed write (it fences the node); any
 //! idea of quorums.
 
 mod block;
@@ -68,6 +73,7 @@ mod image;
 mod record;
 mod recovery;
 mod segment;
+mod snapshot;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -76,6 +82,7 @@ pub use error::JournalError;
 pub use facts::{Extent, Fact, Witness, extents, facts};
 pub use identity::identity_of;
 pub use segment::segment_bytes_min;
+pub use snapshot::{READS_MAX, SnapshotSeal, checksum};
 
 use crate::{
     batch::Batch,
@@ -91,10 +98,11 @@ use fold::Fold;
 use identity::IdentityFile;
 use record::{Header, Item};
 use serde::{Deserialize, Serialize};
+use snapshot::{Loss, Snapshots};
 use writer::{Creation, Round, Segment, Stage};
 
 /// The version of everything this module writes.
-const FORMAT_VERSION: u32 = 1;
+const FORMAT_VERSION: u32 = 2;
 
 /// What is handed to the journal to be made durable.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -156,6 +164,10 @@ pub struct Identity {
 pub struct Recovered {
     /// With the incarnation of the life that begins, and the highest promise that anything on the disk names.
     pub identity: Identity,
+    /// Everything up to here is in a snapshot, and in no entry.
+    pub base: Index,
+    /// That snapshot, if it is whole. If it is not, what is up to `base` is lost, and known to be committed.
+    pub snapshot: Option<SnapshotSeal>,
     /// Ascending by index, one per index.
     pub entries: Vec<RecoveredEntry>,
     /// Everything up to here is committed.
@@ -217,6 +229,7 @@ pub struct Journal {
     staged: Vec<Item>,
     staged_bytes: usize,
     round: Option<Round>,
+    snapshots: Snapshots,
     /// Records of the last round, whose slots are not written yet.
     unsealed: Vec<Header>,
     unsealed_bytes: usize,
@@ -239,15 +252,42 @@ impl Journal {
         options: JournalOptions,
         disk: &mut dyn ReadDisk,
     ) -> Result<(Journal, Recovered), JournalError> {
+        Self::open_with(node, genesis, options, disk, &mut |_| true)
+    }
+
+    /// As [`Journal::open`], with somebody to `restore` the snapshot, who is shown one block of the stream after the
+    /// other. Answering false says that the snapshot makes no sense.
+    pub fn open_with(
+        node: NodeId,
+        genesis: u64,
+        options: JournalOptions,
+        disk: &mut dyn ReadDisk,
+        restore: &mut dyn FnMut(&[u8]) -> bool,
+    ) -> Result<(Journal, Recovered), JournalError> {
         let files = disk.files().map_err(JournalError::Listing)?;
         let mut identity = read_identity(node, genesis, &files, disk)?;
         let mut fold = Fold::default();
         let nonce = identity.stored.identity.nonce;
-        let tail = recovery::read_log(disk, &files, nonce, identity.stored.newest, &mut fold)?;
+        let (oldest, newest) = (identity.stored.oldest, identity.stored.newest);
+        let tail = recovery::read_log(disk, &files, nonce, (oldest, newest), &mut fold)?;
         let opened = &mut identity.stored.identity;
         opened.promised = opened.promised.max(tail.promised);
         opened.incarnation = Incarnation(opened.incarnation.0 + 1);
-        let recovered = fold.finish(opened.clone());
+        let named = identity.stored.snapshot;
+        let mut recovered = fold.finish(opened.clone(), named.map_or(Index::ZERO, |seal| seal.index));
+        recovered.snapshot = named.filter(|seal| snapshot::read_snapshot(disk, seal, restore));
+        let counts = |file: &FileId| match file {
+            FileId::Identity => true,
+            FileId::Segment(segment) => *segment >= oldest,
+            FileId::Snapshot(index) => named.is_some_and(|seal| seal.index.0 == *index),
+        };
+        let snapshots = Snapshots {
+            current: recovered.snapshot,
+            doomed: files.iter().map(|(file, _)| *file).filter(|file| !counts(file)).collect(),
+            segments: tail.segments,
+            loss: if recovered.loss { Loss::Open } else { Loss::None },
+            ..Snapshots::default()
+        };
         let journal = Journal {
             options,
             identity,
@@ -262,6 +302,7 @@ impl Journal {
             staged: Vec::new(),
             staged_bytes: 0,
             round: None,
+            snapshots,
             unsealed: Vec::new(),
             unsealed_bytes: 0,
             lazy_since: None,
@@ -309,6 +350,9 @@ impl Journal {
             return;
         }
         let item = Item::from(record);
+        if item == Item::Whole && self.snapshots.loss == Loss::Open {
+            self.snapshots.loss = Loss::Over(self.handed + 1);
+        }
         if let Item::Floor { index } = item {
             // Nobody waits for a floor: of several in a row the last one says it all.
             if let Some(Item::Floor { index: last }) = self.staged.last_mut() {
@@ -373,6 +417,9 @@ impl Journal {
     /// own.
     pub fn complete(&mut self, now: Time, op: OpId, result: DiskResult, out: &mut Vec<Output>) -> Result<bool, Fault> {
         let Some(file) = self.awaited(op) else { return Ok(false) };
+        if self.snapshots.was_read(op, &result) {
+            return Ok(true);
+        }
         if let DiskResult::Failed(error) = result {
             return Err(Fault::Disk { file, error });
         }
@@ -381,8 +428,10 @@ impl Journal {
             self.identity.advance(now, next, out);
         } else if self.creation.as_ref().is_some_and(|creation| creation.op == op) {
             self.created();
-        } else {
+        } else if self.round.as_ref().is_some_and(|round| round.op == op) {
             self.round_done(now);
+        } else {
+            self.snapshots.was_done(op);
         }
         self.proceed(now, out);
         Ok(true)
@@ -434,7 +483,7 @@ impl Journal {
         }
         let creation = self.creation.as_ref().filter(|creation| creation.op == op);
         let round = self.round.as_ref().filter(|round| round.op == op);
-        creation.map(Creation::file).or_else(|| round.map(Round::file))
+        creation.map(Creation::file).or_else(|| round.map(Round::file)).or_else(|| self.snapshots.awaited(op))
     }
 }
 

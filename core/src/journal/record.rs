@@ -71,6 +71,17 @@ impl Item {
         }
     }
 
+    /// What it is about, if it is about an index.
+    pub(super) fn index(&self) -> Option<Index> {
+        match self {
+            Item::Accepted { index, .. }
+            | Item::Committed { index, .. }
+            | Item::Floor { index }
+            | Item::Unknown { index, .. } => Some(*index),
+            Item::Loss | Item::Whole => None,
+        }
+    }
+
     /// Bytes it takes in the data area.
     pub(super) fn footprint(&self) -> u64 {
         footprint(self.payload().map_or(0, Bytes::len) as u64)

@@ -14,7 +14,7 @@ use super::{
     segment::{HEADERS, SegmentHeader, TABLE, slot_offset},
 };
 use crate::{
-    ids::{DiskNonce, View},
+    ids::{DiskNonce, Index, View},
     interface::{FileId, ReadDisk},
 };
 use alloc::{collections::BTreeMap, vec::Vec};
@@ -77,19 +77,22 @@ pub(super) struct Tail {
     pub(super) items: Vec<Item>,
     /// The highest promise that any header or slot names.
     pub(super) promised: View,
+    /// Every segment that was read, with the highest index in it.
+    pub(super) segments: Vec<(u64, Index)>,
 }
 
-/// Reads all segments up to `newest`, oldest first. Later ones are leftovers of a crash.
+/// Reads all segments from `oldest` up to `newest`, in this order. Later ones are leftovers of a crash, earlier ones
+/// have been replaced by a snapshot.
 pub(super) fn read_log(
     disk: &mut dyn ReadDisk,
     files: &[(FileId, u64)],
     nonce: DiskNonce,
-    newest: u64,
+    (oldest, newest): (u64, u64),
     fold: &mut Fold,
 ) -> Result<Tail, JournalError> {
-    let mut tail = Tail { cut: 0, before: None, items: Vec::new(), promised: View::ZERO };
+    let mut tail = Tail { cut: 0, before: None, items: Vec::new(), promised: View::ZERO, segments: Vec::new() };
     let mut records = None;
-    for segment in segments(files, newest) {
+    for segment in segments(files, oldest, newest) {
         let this = open_segment(disk, files, nonce, segment)?;
         let mut end = End::Open;
         if segment < newest {
@@ -98,6 +101,7 @@ pub(super) fn read_log(
             end = end_of(disk, next.as_ref(), after.as_ref());
         }
         (tail.cut, tail.before, tail.items) = (0, records, Vec::new());
+        tail.segments.push((segment, Index::ZERO));
         records = match this {
             Some(this) => Some(read_segment(disk, &this, end, fold, &mut tail)),
             None if end == End::Exactly(0) => None,
@@ -112,16 +116,16 @@ pub(super) fn read_log(
     Ok(tail)
 }
 
-/// The segments to read: those that exist up to the newest, the first of every gap (where one loss says it all), and
-/// the newest in any case.
-fn segments(files: &[(FileId, u64)], newest: u64) -> Vec<u64> {
-    let mut segments: Vec<u64> = [1, newest].into();
+/// The segments to read: those that exist from the oldest up to the newest, the first of every gap (where one loss says
+/// it all), and the newest in any case.
+fn segments(files: &[(FileId, u64)], oldest: u64, newest: u64) -> Vec<u64> {
+    let mut segments: Vec<u64> = [oldest, newest].into();
     for (file, _) in files {
         if let FileId::Segment(segment) = file {
             segments.extend([*segment, segment.saturating_add(1)]);
         }
     }
-    segments.retain(|segment| (1..=newest).contains(segment));
+    segments.retain(|segment| (oldest..=newest).contains(segment));
     segments.sort_unstable();
     segments.dedup();
     segments
@@ -195,7 +199,9 @@ fn read_segment(disk: &mut dyn ReadDisk, this: &OpenSegment, end: End, fold: &mu
     let segment = this.header.segment;
     let mut kept = Vec::new();
     let mut reader = SegmentReader::new(disk, this, end);
+    let mut highest = Index::ZERO;
     let records = reader.read(|ordinal, item| {
+        highest = highest.max(item.index().unwrap_or(Index::ZERO));
         if this.header.begin.is_some_and(|begin| ordinal == begin.copies) {
             fold.begin_life((segment, ordinal));
         }
@@ -210,6 +216,7 @@ fn read_segment(disk: &mut dyn ReadDisk, this: &OpenSegment, end: End, fold: &mu
     tail.cut = reader.rounds.last_but_one();
     tail.items.extend(kept.into_iter().filter(|(ordinal, _)| *ordinal >= tail.cut).map(|(_, item)| item));
     tail.promised = tail.promised.max(this.header.promised).max(reader.promised);
+    tail.segments.last_mut().expect("the segment at hand").1 = highest;
     records
 }
 

@@ -8,7 +8,7 @@
 //! cost every record behind it.
 
 use super::{
-    block::{self, BLOCK, Block},
+    block::{self, BLOCK, Block, Kept},
     record::SLOT,
 };
 use crate::{
@@ -67,6 +67,10 @@ pub(super) struct Begin {
     pub(super) before: Option<u32>,
     /// How many records were written here, with their slots, before the identity named this segment.
     pub(super) copies: u32,
+}
+
+impl Kept for SegmentHeader {
+    const ADDED: &'static [u8] = &[];
 }
 
 impl SegmentHeader {

@@ -48,6 +48,8 @@ pub(super) struct Segment {
     before: u32,
     next_ordinal: u32,
     next_offset: u64,
+    /// The highest index of any record in it.
+    highest: Index,
 }
 
 /// The making of a segment file.
@@ -104,6 +106,7 @@ impl Segment {
             before: header.begin.map_or(0, |begin| begin.cut),
             next_ordinal: 0,
             next_offset: header.data(),
+            highest: Index::ZERO,
         }
     }
 
@@ -156,6 +159,12 @@ impl Journal {
         {
             self.stage = Stage::Running;
         }
+        self.proceed_with_snapshot(out);
+    }
+
+    /// The number of the segment in use.
+    pub(super) fn current_segment(&self) -> u64 {
+        self.segment().number
     }
 
     /// An identity written before the fresh segment is complete would name the old one for a life that has no segment
@@ -241,7 +250,8 @@ impl Journal {
             self.start_round(now, 0, out);
         }
         if fits && self.round.is_none() {
-            let before = self.segment().next_ordinal;
+            let Segment { number, next_ordinal: before, highest, .. } = *self.segment();
+            self.snapshots.segments.push((number, highest));
             self.segment = self.prepared.take().map(|next| Segment { before, ..next });
             self.name_segment();
         }
@@ -313,6 +323,7 @@ impl Journal {
         let mut headers = Vec::with_capacity(items.len());
         for item in items {
             let header = next.describe(item);
+            segment.highest = segment.highest.max(header.index);
             headers.push(header);
             (next.ordinal, next.offset) = (header.ordinal + 1, header.end());
         }

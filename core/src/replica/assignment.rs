@@ -106,6 +106,14 @@ impl Leader {
         }
     }
 
+    /// Whether an assignment up to `index` went out again without being chosen.
+    pub(super) fn waits_in_vain(&self, index: Index) -> bool {
+        self.window
+            .waiting()
+            .next()
+            .is_some_and(|(first, slot)| first <= index && (slot.resent > 0 || !slot.tried.is_empty()))
+    }
+
     /// Log time for a batch assigned now.
     fn stamp(&mut self, now: Time) -> Time {
         let (last, at) = self.stamped;
@@ -269,6 +277,15 @@ impl Assignments {
         self.queued = 0;
     }
 
+    /// Refuses whoever waits for a batch up to `index`: a snapshot has taken its place, and what it did is not known.
+    pub(super) fn pass_over(&mut self, turn: &mut Turn, index: Index, leader: Option<NodeId>) {
+        while let Some((_, _, count)) = self.waiting.pop_front_if(|(waits, _, _)| *waits <= index) {
+            for waiter in self.waiters.drain(..count) {
+                refuse(turn, waiter, Refusal::Deposed { leader });
+            }
+        }
+    }
+
     /// Takes what a connection has asked for out of the queue.
     fn forget(&mut self, connection: ConnectionId) {
         let assigned = self.waiters.len() - self.queued;
@@ -323,7 +340,7 @@ impl Replica {
         if let Some(to) = self.successor() {
             return refuse(turn, waiter, Refusal::NotLeader { leader: Some(to) });
         }
-        if self.assignments.queued >= self.options.queue_max {
+        if self.assignments.queued >= self.options.queue_max || self.is_at_length() {
             return refuse(turn, waiter, Refusal::Overloaded);
         }
         self.assignments.enqueue(turn.now, &self.options, waiter, command);
@@ -386,7 +403,8 @@ impl Replica {
 
     /// Whether the recovered range is committed, so that the window can open once it is applied.
     pub fn wants_opening(&self) -> bool {
-        matches!(&self.role, Role::Leader(leader) if !leader.opened && self.log.floor() >= leader.recovered)
+        let recovered = |leader: &Leader| !leader.opened && self.log.floor() >= leader.recovered;
+        matches!(&self.role, Role::Leader(leader) if recovered(leader)) && !self.has_lost_state()
     }
 
     /// Opens the window: the recovered range is committed and applied, with log time at `log_time`.

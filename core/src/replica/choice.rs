@@ -5,10 +5,17 @@
 //! 1. an answer that knows k committed decides;
 //! 2. an `unknown(w, digest)` becomes `accepted(w, batch)` if any answer holds a batch of that digest;
 //! 3. u is the highest accepted view at k. M are the members that might hide an acceptance above u: those unheard,
-//!    those that lost records they cannot name, those with an `unknown` above u. If M contains a replication quorum,
+//!    those that lost records they cannot name, those with an `unknown` above u, and those that have compacted k away:
+//!    they no longer tell what they accepted there. If M contains a replication quorum,
 //!    something above u may be chosen without anyone having told: wait. Otherwise nothing above u can be chosen, now or
 //!    later, because every other member has promised. Propose u's batch: a batch chosen in u or below is the same by
-//!    induction over the views between. A no-op is proposed only if no view accepted anything.
+//!    induction over the views between. A no-op is proposed only if no view accepted anything, and nobody has compacted
+//!    k away, which is done with what is committed only: if M contains a replication quorum then, or nothing was
+//!    accepted by the others, only a snapshot tells what is.
+//!
+//! If k was known to be chosen *before* any of these promises was asked for, u's batch is not only safe to propose but
+//! the chosen one: whoever accepted it and is not in M had done so by then, and tells. Those who have compacted k away
+//! vote for it no more, so that matters. (Had it become known later, a higher view might have chosen it.)
 //!
 //! Safe although answers are of different ages: a promise binds from the moment it is answered, so what an answer says
 //! of views below stays complete, and `committed` knowledge that arrives later only confirms.
@@ -47,6 +54,8 @@ pub enum Decision {
     Committed(Batch),
     /// To be proposed in the new view; the no-op if nothing was ever accepted.
     Propose(Batch),
+    /// Committed, and only a snapshot of this member tells what.
+    Install(NodeId),
     /// Too little is known.
     Wait,
 }
@@ -56,13 +65,13 @@ impl Decision {
     pub fn batch(&self) -> Option<&Batch> {
         match self {
             Decision::Committed(batch) | Decision::Propose(batch) => Some(batch),
-            Decision::Wait => None,
+            Decision::Wait | Decision::Install(_) => None,
         }
     }
 }
 
-/// Decides index `k` from complete answers.
-pub fn decide(k: Index, quorums: &QuorumSystem, answers: &BTreeMap<NodeId, Answer>) -> Decision {
+/// Decides index `k` from complete answers. Everything up to `known` was chosen before they were asked for.
+pub fn decide(k: Index, quorums: &QuorumSystem, known: Index, answers: &BTreeMap<NodeId, Answer>) -> Decision {
     let heard = || answers.iter().filter(|(node, answer)| answer.complete && quorums.members().contains(**node));
     let entries: Vec<(NodeId, &PromiseEntry)> =
         heard().filter_map(|(node, answer)| Some((*node, answer.entries.get(&k)?))).collect();
@@ -91,17 +100,20 @@ pub fn decide(k: Index, quorums: &QuorumSystem, answers: &BTreeMap<NodeId, Answe
         let entry = answer.entries.get(&k);
         let lost = answer.loss && !entry.is_some_and(|entry| entry.certain);
         let above = entry.and_then(|entry| entry.unknown).is_some_and(|unknown| unknown.committed || unknown.view > u);
-        if lost || above {
+        if lost || above || k <= answer.compacted_below {
             hiding = hiding.with(*node);
         }
     }
-    // An index someone knows committed, or compacted away, is chosen: it can be recovered but never filled.
-    let chosen = heard().any(|(_, answer)| k <= answer.floor || k <= answer.compacted_below);
+    // An index someone knows committed is chosen: it can be recovered but never filled.
+    let chosen = heard().any(|(_, answer)| k <= answer.floor);
+    let compacted = heard().find(|(_, answer)| k <= answer.compacted_below).map(|(node, _)| *node);
+    let hides = quorums.has_replication_quorum(hiding);
     match highest {
-        _ if quorums.has_replication_quorum(hiding) => Decision::Wait,
+        _ if hides => compacted.map_or(Decision::Wait, Decision::Install),
+        Some((_, batch)) if k <= known => Decision::Committed(batch.clone()),
         Some((_, batch)) => Decision::Propose(batch.clone()),
-        None if chosen => Decision::Wait,
-        None => Decision::Propose(Batch::noop()),
+        None if compacted.is_none() && !chosen && k > known => Decision::Propose(Batch::noop()),
+        None => compacted.map_or(Decision::Wait, Decision::Install),
     }
 }
 

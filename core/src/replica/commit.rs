@@ -7,7 +7,8 @@
 //!   batch. Otherwise it fetches k; or
 //! - with *implicit commit*, the same for k <= j - W and an `Accept` of index j in view v, which then names no floor:
 //!   its leader assigned j only when everything up to j - W was committed, the recovered range included (H9); or
-//! - a peer sends it k as committed. That beats every acceptance and is never overwritten (H5).
+//! - a peer sends it k as committed, or a snapshot that k is in. That beats every acceptance and is never overwritten
+//!   (H5).
 //!
 //! A leader's floor covers only what its own view knows committed: it is not told to anyone before the recovered range
 //! is through, and a leader that is given a committed batch other than its own proposal there, or where it has proposed
@@ -93,10 +94,26 @@ impl Learner {
         if heard == view { floor } else { Index::ZERO }
     }
 
+    /// Everything up to here is chosen.
+    pub(super) fn hear_of_all(&mut self, floor: Index) {
+        self.floor = self.floor.max(floor);
+        self.hear_of(floor);
+    }
+
+    /// An answer came that is no entries.
+    pub(super) fn forget_fetch_from(&mut self, peer: NodeId) {
+        self.fetch.take_if(|fetch| fetch.asked == peer);
+    }
+
     /// Everything up to here is known chosen.
     pub(super) fn known_floor(&self, log: &Log) -> Index {
         self.floor.max(log.floor())
     }
+}
+
+/// Whom to ask after `last`: the next of `peers`, round and round.
+pub(super) fn next_after(peers: NodeSet, last: Option<NodeId>) -> Option<NodeId> {
+    peers.iter().find(|node| last.is_none_or(|last| *node > last)).or_else(|| peers.iter().next())
 }
 
 impl Replica {
@@ -118,7 +135,7 @@ impl Replica {
     }
 
     /// What follows from a floor that may have moved.
-    fn after_floor(&mut self, turn: &mut Turn) {
+    pub(super) fn after_floor(&mut self, turn: &mut Turn) {
         let floor = self.log.floor();
         if let Role::Leader(leader) = &mut self.role {
             leader.window.retire(floor);
@@ -153,7 +170,7 @@ impl Replica {
             leader.window.choose(index);
         }
         let entry = self.log.at(index);
-        if entry.committed {
+        if entry.committed || index <= self.log.base() {
             return turn.ignore(Ignored::Duplicate);
         }
         self.learner.hear_of(index);
@@ -221,7 +238,7 @@ impl Replica {
     pub(super) fn fetch_if_missing(&mut self, turn: &mut Turn, peer: NodeId) {
         let hollow = self.hollow.as_ref().is_some_and(|hollow| hollow.until.is_none());
         let missing = self.learner.chosen > self.log.floor() || hollow;
-        if self.learner.fetch.is_some() || !missing {
+        if self.learner.fetch.is_some() || !missing || self.receives_snapshot() {
             return;
         }
         let peer = if self.options.thrifty && !hollow { self.neighbour().unwrap_or(peer) } else { peer };
@@ -273,10 +290,7 @@ impl Replica {
         // The bound of a loss is told by the leader alone; entries are told by anyone.
         let hollow = self.hollow.as_ref().is_some_and(|hollow| hollow.until.is_none());
         let leader = self.following.filter(|leader| *leader != self.me && (hollow || Some(*leader) != last));
-        let others = self.links.verified();
-        let after = |node: &NodeId| last.is_none_or(|last| *node > last);
-        let next = leader.or_else(|| others.iter().find(after)).or_else(|| others.iter().next());
-        if let Some(peer) = next {
+        if let Some(peer) = leader.or_else(|| next_after(self.links.verified(), last)) {
             self.fetch_if_missing(turn, peer);
         }
         self.measure_own_loss(turn);
@@ -292,6 +306,10 @@ impl Replica {
     ) {
         if first == Index::ZERO || last < first {
             return turn.ignore(Ignored::OutOfRange);
+        }
+        if first <= self.log.base() {
+            // What is asked for first is gone: only a snapshot can help.
+            return self.offer_snapshot(turn, from);
         }
         let mut entries: Vec<(Index, Batch)> = Vec::new();
         let mut bytes = 0;
@@ -353,6 +371,7 @@ impl Replica {
         if self.log.floor() > before {
             self.learner.passed = 0;
             self.fetch_if_missing(turn, from);
+            self.conclude_promises(turn);
         } else {
             self.pass_by(from);
         }

@@ -89,6 +89,17 @@ impl Forwards {
         self.waiting = self.waiters.len() + sent + placed;
     }
 
+    /// Refuses whoever waits for a batch up to `index`: a snapshot has taken its place, and what it did is not known.
+    pub(super) fn pass_over(&mut self, turn: &mut Turn, index: Index, leader: Option<NodeId>) {
+        self.applied = self.applied.max(index);
+        while let Some(entry) = self.placed.first_entry().filter(|entry| *entry.key() <= index) {
+            for (_, waiter) in entry.remove().waiters {
+                refuse(turn, waiter, Refusal::Deposed { leader });
+            }
+        }
+        self.count();
+    }
+
     /// Ends all waiting: whatever left this replica may still take effect.
     pub(super) fn refuse_all(&mut self, turn: &mut Turn, leader: Option<NodeId>) {
         if self.waiting == 0 {

@@ -1,6 +1,10 @@
 //! The log in memory: per index what this replica accepted, knows by name only, and knows committed.
 //!
+//! Everything up to the *base* is in a snapshot and no longer here: it is committed, and is told as compacted.
+//! [`Log::at`] shows nothing there; whoever asks what is sure to be absent looks at the base first.
+//!
 //! Invariants:
+//! - base <= floor;
 //! - `floor` is the contiguous prefix whose batches are here and known committed; it never goes back.
 //! - a committed batch is never replaced, and no acceptance of another batch is recorded above it;
 //! - accepted views at one index never go down;
@@ -25,15 +29,15 @@ const LOST_MAX: u64 = 1 << 24;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Apart(pub Index, pub Index);
 
-/// Whether a log may hold these indexes, ascending, with everything committed up to `floor`. What a disk says is not
-/// believed before: entries take memory for every index below theirs.
+/// Whether a log may hold these indexes, ascending, with everything committed up to `floor` and in a snapshot up to
+/// `base`. What a disk says is not believed before: entries take memory for every index between.
 ///
 /// Each index a replica ever held was recorded, and none of them was beyond [`GAP_MAX`] from the ones recorded before.
 /// So the first record above an index held is within that distance of it, and the floor is an index held, unless
 /// records were lost in between.
-pub fn check_reach(held: impl Iterator<Item = Index>, floor: Index, loss: bool) -> Result<(), Apart> {
+pub fn check_reach(base: Index, held: impl Iterator<Item = Index>, floor: Index, loss: bool) -> Result<(), Apart> {
     let most = if loss { GAP_MAX + LOST_MAX } else { GAP_MAX };
-    let mut last = Index::ZERO;
+    let mut last = base;
     for index in held {
         if index > last.plus(most) {
             return Err(Apart(last, index));
@@ -68,9 +72,10 @@ pub struct Acceptance {
     pub committed: bool,
 }
 
-/// The entries of one replica from index 1 on.
+/// The entries of one replica above its base.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Log {
+    base: Index,
     entries: VecDeque<Entry>,
     floor: Index,
     unknown: u64,
@@ -83,9 +88,51 @@ static BLANK: Entry = Entry { accepted: None, committed: false, unknown: None, c
 pub struct Diverged(pub Index);
 
 impl Log {
+    /// An empty log above `base`.
+    pub fn above(base: Index) -> Self {
+        Self { base, floor: base, ..Self::default() }
+    }
+
+    /// Everything up to here is in a snapshot.
+    pub fn base(&self) -> Index {
+        self.base
+    }
+
+    /// How many indexes above the base there are.
+    pub fn len(&self) -> u64 {
+        self.entries.len() as u64
+    }
+
+    /// Whether there is nothing above the base.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Forgets entries up to `index`, at most so many at once. They are committed and in a durable snapshot.
+    pub fn compact(&mut self, index: Index, at_most: u64) {
+        assert!(index <= self.floor, "only what is committed is compacted");
+        let to = index.min(self.base.plus(at_most));
+        while self.base < to {
+            let gone = self.entries.pop_front().expect("entries reach up to the floor");
+            assert!(gone.unknown.is_none(), "what is below the floor is known");
+            self.base = self.base.next();
+        }
+    }
+
+    /// Begins anew above `base`, which is above the floor, keeping what is held above: a snapshot stands for the rest.
+    pub fn install(&mut self, base: Index) {
+        assert!(base > self.floor, "an older snapshot never replaces a newer state");
+        let known = usize::try_from(base.0 - self.base.0).unwrap_or(usize::MAX).min(self.entries.len());
+        for gone in self.entries.drain(..known) {
+            self.unknown -= u64::from(gone.unknown.is_some());
+        }
+        (self.base, self.floor) = (base, base);
+        self.raise_floor();
+    }
+
     /// The last index of which anything is held.
     pub fn last(&self) -> Index {
-        Index(self.entries.len() as u64)
+        self.base.plus(self.entries.len() as u64)
     }
 
     /// Everything up to here is committed and here.
@@ -98,9 +145,9 @@ impl Log {
         self.unknown
     }
 
-    /// What is held at `index`; a blank entry if nothing is.
+    /// What is held at `index`; a blank entry if nothing is, or no longer.
     pub fn at(&self, index: Index) -> &Entry {
-        index.0.checked_sub(1).and_then(|at| self.entries.get(at as usize)).unwrap_or(&BLANK)
+        self.place(index).and_then(|at| self.entries.get(at)).unwrap_or(&BLANK)
     }
 
     /// Whether `index` is close enough to be stored.
@@ -174,6 +221,9 @@ impl Log {
     /// Stores a batch that is known committed, whatever was accepted before. Returns whether that is news, and whether
     /// the batch itself was not here.
     pub fn learn(&mut self, index: Index, batch: &Batch) -> Result<(bool, bool), Diverged> {
+        if index <= self.base {
+            return Ok((false, false));
+        }
         let entry = self.slot(index);
         let held = entry.accepted.as_ref().is_some_and(|(_, held)| held.digest() == batch.digest());
         if entry.committed {
@@ -207,9 +257,13 @@ impl Log {
         }
     }
 
+    /// Where the entry of `index` is, or would be.
+    fn place(&self, index: Index) -> Option<usize> {
+        usize::try_from(index.0.checked_sub(self.base.0)?.checked_sub(1)?).ok()
+    }
+
     fn slot(&mut self, index: Index) -> &mut Entry {
-        assert!(index > Index::ZERO, "the log begins at 1");
-        let at = (index.0 - 1) as usize;
+        let at = self.place(index).expect("the log begins above its base");
         while at >= self.entries.len() {
             self.entries.push_back(Entry::default());
         }
@@ -223,9 +277,9 @@ impl Log {
     }
 
     fn raise_floor(&mut self) {
-        while self.entries.get(self.floor.0 as usize).is_some_and(|entry| entry.committed && entry.accepted.is_some()) {
-            self.floor = self.floor.next();
-        }
+        let first = (self.floor.0 - self.base.0) as usize;
+        let known = |entry: &&Entry| entry.committed && entry.accepted.is_some();
+        self.floor = self.floor.plus(self.entries.range(first..).take_while(known).count() as u64);
     }
 }
 
@@ -235,7 +289,9 @@ mod tests {
 
     #[test]
     fn what_a_disk_holds_may_be_as_far_apart_as_what_a_replica_stores() {
-        let check = |held: &[u64], floor, loss| check_reach(held.iter().map(|index| Index(*index)), Index(floor), loss);
+        let check = |held: &[u64], floor, loss| {
+            check_reach(Index::ZERO, held.iter().map(|index| Index(*index)), Index(floor), loss)
+        };
         assert_eq!(check(&[], 0, false), Ok(()));
         assert_eq!(check(&[1, 2, GAP_MAX + 2], 2, false), Ok(()));
         assert_eq!(check(&[1, 2, GAP_MAX + 3], 2, false), Err(Apart(Index(2), Index(GAP_MAX + 3))));
@@ -245,10 +301,36 @@ mod tests {
         assert_eq!(check(&[far, 2 * far], 3 * far, true), Ok(()));
         assert_eq!(check(&[far + 1], 0, true), Err(Apart(Index(0), Index(far + 1))));
         assert_eq!(check(&[1], u64::MAX - 1, true), Err(Apart(Index(1), Index(u64::MAX - 1))));
+        let above = |base, held, floor| check_reach(Index(base), [Index(held)].into_iter(), Index(floor), false);
+        assert_eq!(above(1 << 40, (1 << 40) + GAP_MAX, 1 << 40), Ok(()), "a snapshot is as good as entries");
+        assert_eq!(above(7, 8 + GAP_MAX, 7), Err(Apart(Index(7), Index(8 + GAP_MAX))));
         // As far as a replica stores, and no farther: the two rules are one.
         let mut log = Log::default();
         assert!(log.within_reach(Index(GAP_MAX)) && !log.within_reach(Index(GAP_MAX + 1)));
         log.restore(Index(7), Entry::default());
         assert!(log.within_reach(Index(GAP_MAX + 7)) && !log.within_reach(Index(GAP_MAX + 8)));
+    }
+
+    #[test]
+    fn what_is_compacted_or_installed_leaves_what_is_above() {
+        let view = View { round: 1, node: crate::ids::NodeId(0) };
+        let mut log = Log::default();
+        for index in 1..=6 {
+            log.accept(view, Index(index), Batch::noop()).unwrap();
+        }
+        for index in 1..=4 {
+            log.commit(Index(index));
+        }
+        log.compact(Index(3), 2);
+        assert_eq!((log.base(), log.floor(), log.last(), log.len()), (Index(2), Index(4), Index(6), 4));
+        log.compact(Index(3), 2);
+        assert_eq!((log.base(), log.committed(Index(3)), log.at(Index(5)).committed), (Index(3), None, false));
+        assert_eq!(log.learn(Index(2), &Batch::noop()), Ok((false, false)), "what is compacted is known");
+        log.commit(Index(6));
+        log.install(Index(5));
+        assert_eq!((log.base(), log.floor(), log.last()), (Index(5), Index(6), Index(6)));
+        log.install(Index(100));
+        assert_eq!((log.base(), log.floor(), log.last(), log.is_empty()), (Index(100), Index(100), Index(100), true));
+        assert!(log.within_reach(Index(101)) && !log.within_reach(Index(101 + GAP_MAX)));
     }
 }

@@ -12,6 +12,7 @@
 //! | `replication` | `Accept`, `Accepted`: storing a batch at a replication quorum |
 //! | `coordination` | `Assign`: the same on a leader's behalf; whom to ask |
 //! | `commit` | `Chosen`, floors, `Fetch`, `Entries`: learning what is chosen |
+//! | `snapshot` | `SnapshotAsk`, `SnapshotOffer`, `SnapshotAck`, `SnapshotChunk`: what is in nobody's log any more |
 //! | `transfer` | `Transfer`: a leader hands its place to another |
 //! | `reads` | `Heartbeat` and its acknowledgement: signs of life, leader reads |
 //! | `barrier` | `Barrier`, `HighWater`: participant reads |
@@ -44,6 +45,7 @@ pub mod log;
 pub mod quorum;
 pub mod reads;
 mod replication;
+pub mod snapshot;
 mod transfer;
 pub mod turn;
 mod view_change;
@@ -69,6 +71,7 @@ use links::Links;
 use log::{Entry, Log};
 use rand_chacha::{ChaCha8Rng, rand_core::RngCore};
 use reads::Reads;
+use snapshot::Snapshots;
 use transfer::Handover;
 use turn::{Effect, Turn, Withheld};
 use view_change::{Candidate, Canvass};
@@ -100,6 +103,7 @@ pub struct Replica {
     assignments: Assignments,
     reads: Reads,
     barriers: Barriers,
+    snapshots: Snapshots,
     /// The leader of the promised view, once heard.
     following: Option<NodeId>,
     /// When that leader was last heard.
@@ -126,7 +130,7 @@ enum Role {
 impl Replica {
     /// A replica as its journal recovered it. It says nothing but `Hello` until the cluster is founded.
     pub fn new(config: &Config, recovered: Recovered, ticket: Ticket, now: Time, rng: &mut ChaCha8Rng) -> Self {
-        let mut log = Log::default();
+        let mut log = Log::above(recovered.base);
         for entry in recovered.entries {
             let certain = entry.certain || !recovered.loss;
             let (accepted, committed, unknown) = (entry.accepted, entry.committed, entry.unknown.map(Box::new));
@@ -134,7 +138,7 @@ impl Replica {
         }
         let identity = recovered.identity;
         let options = config.options.clone();
-        Self {
+        let mut replica = Self {
             me: config.node,
             incarnation: identity.incarnation,
             history: ConfigurationHistory::new(config.configuration.clone()),
@@ -153,6 +157,7 @@ impl Replica {
             assignments: Assignments::default(),
             reads: Reads::default(),
             barriers: Barriers::default(),
+            snapshots: Snapshots::default(),
             following: None,
             contact: Time::ZERO,
             election_at: now + options.election_timeout + jitter(rng, options.election_timeout),
@@ -161,7 +166,11 @@ impl Replica {
             recorded_floor: recovered.floor,
             fault: None,
             options,
+        };
+        if recovered.snapshot.is_none() && recovered.base > Index::ZERO {
+            replica.lose_state();
         }
+        replica
     }
 
     // ---- Inputs.
@@ -225,6 +234,12 @@ impl Replica {
                 self.high_water(turn, from, nonce, barrier::Reach { high, floor, view });
             }
             PeerMessage::Transfer { view } => self.transferred(turn, from, view),
+            PeerMessage::SnapshotAsk { above } => self.snapshot_asked(turn, from, above),
+            PeerMessage::SnapshotOffer { seal } => self.snapshot_offered(turn, from, seal),
+            PeerMessage::SnapshotAck { seal, next } => self.snapshot_acked(turn, from, seal, next),
+            PeerMessage::SnapshotChunk { seal, number, data } => {
+                self.snapshot_chunk(turn, from, seal, number, data);
+            }
         }
     }
 
@@ -259,6 +274,7 @@ impl Replica {
                 self.retry_assignments(turn);
                 self.retry_coordinations(turn);
                 self.retry_forwards(turn);
+                self.retry_snapshot(turn);
                 self.retry_fetch(turn);
                 self.retry_barriers(turn);
             }

@@ -191,6 +191,13 @@ impl Replica {
             turn.ignore(Ignored::OutOfRange);
             return false;
         }
+        if index <= self.log.base() {
+            // It is committed, and perhaps this replica is the only one left that could say so.
+            self.hear_of_view(turn, from, view);
+            self.offer_snapshot(turn, view.node);
+            turn.ignore(Ignored::Duplicate);
+            return false;
+        }
         if self.withheld.is_full() {
             turn.ignore(Ignored::NotRunning);
             return false;

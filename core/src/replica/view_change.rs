@@ -61,6 +61,8 @@ pub(super) struct Candidate {
     durable: bool,
     /// First index asked about.
     from: Index,
+    /// Everything up to here was known to be chosen before anyone was asked.
+    known: Index,
     answers: BTreeMap<NodeId, Answer>,
 }
 
@@ -75,8 +77,9 @@ impl Replica {
         self.put_off_election(turn);
         // Clients must not be sent after a leader that is not there.
         self.following = None;
-        // A node whose disk does not answer could not make its view durable.
-        if !self.disk_stalls(turn) {
+        // A node whose disk does not answer could not make its view durable, and one that has lost its state could
+        // execute nothing.
+        if !self.disk_stalls(turn) && !self.has_lost_state() {
             self.canvass(turn);
         }
     }
@@ -150,7 +153,8 @@ impl Replica {
         let from = self.log.floor().next();
         self.bind(turn, view);
         self.reads.confirm_again();
-        self.become_candidate(Candidate { view, durable: false, from, answers: BTreeMap::new() });
+        let known = self.learner.known_floor(&self.log);
+        self.become_candidate(Candidate { view, durable: false, from, known, answers: BTreeMap::new() });
         self.put_off_election(turn);
         self.withheld.push(turn.journal, Effect::Candidacy { view });
     }
@@ -219,9 +223,13 @@ impl Replica {
         }
     }
 
-    fn conclude_promises(&mut self, turn: &mut Turn) {
+    /// Leads, if what was told by now decides every index.
+    pub(super) fn conclude_promises(&mut self, turn: &mut Turn) {
         let Role::Candidate(candidate) = &self.role else { return };
-        let view = candidate.view;
+        if !candidate.durable {
+            return;
+        }
+        let (view, known) = (candidate.view, candidate.known);
         let mut answers = candidate.answers.clone();
         answers.insert(self.me, self.own_answer());
         let complete: NodeSet = answers.iter().filter(|(_, answer)| answer.complete).map(|(node, _)| *node).collect();
@@ -233,8 +241,12 @@ impl Replica {
             if !quorums.has_recovery_quorum(complete) {
                 return;
             }
-            match decide(index, quorums, &answers) {
+            match decide(index, quorums, known, &answers) {
                 Decision::Wait => return,
+                Decision::Install(node) => {
+                    self.learner.hear_of(answers[&node].compacted_below);
+                    return self.fetch_if_missing(turn, node);
+                }
                 decision => plan.push_back((index, decision)),
             }
             index = index.next();
@@ -253,7 +265,7 @@ impl Replica {
         Answer {
             covered: end,
             end,
-            compacted_below: Index::ZERO,
+            compacted_below: self.log.base(),
             floor: self.learner.known_floor(&self.log),
             loss: self.hollow.is_some(),
             entries: entries.collect(),
@@ -287,7 +299,7 @@ impl Replica {
                     self.keep_recovered(turn.now, &batch);
                 }
                 (index, Decision::Propose(batch)) => self.propose_recovered(turn, index, batch),
-                (_, Decision::Wait) => unreachable!("a plan has no open index"),
+                (_, Decision::Wait | Decision::Install(_)) => unreachable!("a plan has no open index"),
             }
         }
         let Role::Leader(leader) = &mut self.role else { unreachable!("recovering ends no view") };
@@ -326,7 +338,8 @@ impl Replica {
         let end = self.log.last().next().max(from);
         let mut entries = Vec::new();
         let mut bytes = 0;
-        let mut to = from;
+        // What is compacted is covered by saying so.
+        let mut to = from.max(self.log.base().next()).min(end);
         while to < end && entries.len() < CHUNK_ENTRIES && bytes < CHUNK_BYTES {
             if let Some(entry) = self.log.promise_entry(to) {
                 bytes += entry.accepted.as_ref().map_or(0, |(_, batch)| batch.bytes().len());
@@ -339,7 +352,7 @@ impl Replica {
             from,
             to,
             end,
-            compacted_below: Index::ZERO,
+            compacted_below: self.log.base(),
             floor: self.learner.known_floor(&self.log),
             loss: self.hollow.is_some(),
             entries,
@@ -363,7 +376,7 @@ impl Replica {
     }
 
     /// A leader goes on above a higher promise, by a full recovery, at most once per election timeout.
-    fn told_of_higher_promise(&mut self, turn: &mut Turn, promised: View) {
+    pub(super) fn told_of_higher_promise(&mut self, turn: &mut Turn, promised: View) {
         self.highest_round = self.highest_round.max(promised.round);
         let Role::Leader(leader) = &self.role else { return };
         let lately = self.renewed.is_some_and(|at| turn.now.since(at) < self.options.election_timeout);

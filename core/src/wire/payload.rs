@@ -133,6 +133,12 @@ impl<P> PeerMessage<P> {
             PeerMessage::Barrier { nonce } => PeerMessage::Barrier { nonce },
             PeerMessage::HighWater { nonce, high, floor, view } => PeerMessage::HighWater { nonce, high, floor, view },
             PeerMessage::Transfer { view } => PeerMessage::Transfer { view },
+            PeerMessage::SnapshotAsk { above } => PeerMessage::SnapshotAsk { above },
+            PeerMessage::SnapshotOffer { seal } => PeerMessage::SnapshotOffer { seal },
+            PeerMessage::SnapshotAck { seal, next } => PeerMessage::SnapshotAck { seal, next },
+            PeerMessage::SnapshotChunk { seal, number, ref data } => {
+                PeerMessage::SnapshotChunk { seal, number, data: data.clone() }
+            }
         })
     }
 }

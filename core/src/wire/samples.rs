@@ -3,6 +3,7 @@
 use crate::{
     batch::{Batch, BatchBuilder, Command},
     ids::{ClusterId, Digest, DiskNonce, Incarnation, Index, NodeId, Revision, Sequence, SessionId, View},
+    journal::SnapshotSeal,
     message::*,
     time::{Span, Time},
 };
@@ -62,6 +63,8 @@ pub(super) fn peer_messages() -> Vec<PeerMessage> {
     let accept =
         |batch| PeerMessage::Accept { view: VIEW, index: Index(5), batch, floor: Index(4), coordinator: NodeId(2) };
     let ask = (incarnation, 77);
+    let seal =
+        SnapshotSeal { index: Index(1000), state_hash: 1 << 60, block: 256 << 10, length: 1 << 20, checksum: u64::MAX };
     vec![
         PeerMessage::Hello(Box::new(hello)),
         PeerMessage::Hello(Box::new(founding)),
@@ -95,6 +98,10 @@ pub(super) fn peer_messages() -> Vec<PeerMessage> {
         PeerMessage::Barrier { nonce: ask },
         PeerMessage::HighWater { nonce: ask, high: Index(6), floor: Index(4), view: VIEW },
         PeerMessage::Transfer { view: VIEW },
+        PeerMessage::SnapshotAsk { above: Index(5) },
+        PeerMessage::SnapshotOffer { seal },
+        PeerMessage::SnapshotAck { seal, next: 3 },
+        PeerMessage::SnapshotChunk { seal, number: 3, data: Bytes::from_static(b"part of a stream") },
     ]
 }
 

@@ -27,6 +27,7 @@
 //! restart n1 | start n1 | shutdown n1
 //! rot n1 INDEX body|header|slot|header+slot      flips a bit in the newest durable record of that index
 //! rot n1 identity 4                              flips a bit in that many identity slots
+//! rot n1 snapshot                                flips a bit in its newest snapshot
 //! wipe n1                                        the directory is emptied and formatted again
 //! forge n2>n1 Kind ...                           a message that n2 never sent
 //! status n1
@@ -165,6 +166,7 @@ fn machine(cluster: &mut Cluster, name: &str, words: &[&str]) -> Result<(), Stri
             let disk = &mut cluster.members.get_mut(&id()?).ok_or("no such member")?.disk;
             match word(2)? {
                 "identity" => disk.rot_identity(number(word(3)?)?),
+                "snapshot" => disk.rot_snapshot(),
                 index => disk.rot_record(Index(number(index)?), word(3)?),
             }
         }

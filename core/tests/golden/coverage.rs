@@ -17,7 +17,9 @@ names!(NOTES, Note {
     Candidate { .. }, Leading { .. }, WindowOpened { .. }, SteppedDown { .. }, Promised { .. }, Assigned { .. },
     Accepted { .. }, Chosen { .. }, Committed { .. }, Applied { .. }, Executed { .. }, Repeated { .. }, Expired { .. },
     ReadNoted { .. }, Repaired { .. }, Whole {}, Fetching { .. }, Retransmitted { .. },
-    ForwardTaken { .. }, ForwardPlaced { .. }, Widened { .. }, Reassigned { .. }, BarrierPassed { .. }
+    ForwardTaken { .. }, ForwardPlaced { .. }, Widened { .. }, Reassigned { .. }, BarrierPassed { .. },
+    SnapshotBegun { .. }, SnapshotTaken { .. }, SnapshotLost { .. }, Restored { .. }, Receiving { .. }, Installed { .. },
+    TransferGivenUp { .. }
 });
 
 names!(REASONS, Ignored {

@@ -110,11 +110,19 @@ impl Disk {
         (0..count).try_for_each(|slot| self.flip(FileId::Identity, slot * IDENTITY_SLOT + 20))
     }
 
+    /// Flips a bit in the first block of the newest snapshot.
+    pub fn rot_snapshot(&mut self) -> Result<(), String> {
+        let files = self.durable.files().map_err(|error| error.to_string())?;
+        let newest = files.iter().rev().find(|(file, _)| matches!(file, FileId::Snapshot(_)));
+        let (file, _) = newest.ok_or("there is no snapshot")?;
+        self.flip(*file, IDENTITY_SLOT + 40)
+    }
+
     fn flip(&mut self, file: FileId, offset: u64) -> Result<(), String> {
         let byte = self.durable.read(file, offset, 1).map_err(|error| error.to_string())?[0];
         let damage = DiskAction::Write { file, writes: vec![(offset, vec![byte ^ 1].into())] };
         match self.durable.perform(&damage) {
-            DiskResult::Done => Ok(()),
+            DiskResult::Done | DiskResult::Read(_) => Ok(()),
             DiskResult::Failed(error) => Err(error.to_string()),
         }
     }

@@ -4,7 +4,7 @@ use crate::directory::{disk_error, file_path};
 use ios_core::interface::{DiskAction, DiskResult, FileId};
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, IoSlice, Seek, SeekFrom, Write},
+    io::{self, IoSlice, Read, Seek, SeekFrom, Write},
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
 };
@@ -62,10 +62,14 @@ impl Files {
 
     /// Performs one operation. An error is a result like another: the core decides what it means.
     pub fn perform(&mut self, action: &DiskAction) -> DiskResult {
+        if let DiskAction::Read { file, offset, length } = action {
+            return self.read(*file, *offset, *length);
+        }
         let outcome = match action {
             DiskAction::Create { file, size, head } => self.create(*file, *size, head),
             DiskAction::Write { file, writes } => self.write(*file, writes),
             DiskAction::Remove { file } => self.remove(*file),
+            DiskAction::Read { .. } => unreachable!("answered above"),
         };
         match outcome {
             Ok(()) => DiskResult::Done,
@@ -106,6 +110,23 @@ impl Files {
         match fs::remove_file(file_path(&self.root, id)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => self.sync_directory(id),
+        }
+    }
+
+    /// Reads for a peer that misses what is here: an error is nobody's but the peer's.
+    fn read(&self, id: FileId, offset: u64, length: u64) -> DiskResult {
+        let read = || {
+            let mut bytes = Vec::new();
+            let mut file = File::open(file_path(&self.root, id))?;
+            file.seek(SeekFrom::Start(offset))?;
+            file.take(length).read_to_end(&mut bytes).map(|_| bytes)
+        };
+        match read() {
+            Ok(bytes) => DiskResult::Read(bytes.into()),
+            Err(error) => {
+                tracing::warn!(file = %id, %error, "part of a snapshot cannot be read");
+                DiskResult::Failed(disk_error(&error))
+            }
         }
     }
 
@@ -195,6 +216,19 @@ mod tests {
             assert_eq!(files.perform(&DiskAction::Write { file: SEGMENT, writes }), DiskResult::Done);
             assert_eq!(content(&root), b"\0abcde\0\0x\0\0\0zz\0\0");
         }
+    }
+
+    #[test]
+    fn a_write_beyond_the_end_makes_a_file_longer_and_part_of_it_can_be_read() {
+        let (root, mut files) = fixture();
+        files.perform(&DiskAction::Create { file: SEGMENT, size: 4, head: Bytes::from_static(b"head") });
+        let writes = vec![(6, Bytes::from_static(b"tail"))];
+        assert_eq!(files.perform(&DiskAction::Write { file: SEGMENT, writes }), DiskResult::Done);
+        assert_eq!(content(&root), b"head\0\0tail");
+        let mut read = |file, offset, length| files.perform(&DiskAction::Read { file, offset, length });
+        assert_eq!(read(SEGMENT, 2, 5), DiskResult::Read(Bytes::from_static(b"ad\0\0t")));
+        assert_eq!(read(SEGMENT, 8, 5), DiskResult::Read(Bytes::from_static(b"il")));
+        assert_eq!(read(FileId::Segment(2), 0, 5), DiskResult::Failed(DiskError::Io));
     }
 
     #[test]

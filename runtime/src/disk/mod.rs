@@ -1,9 +1,9 @@
 //! Disk operations beside the loop.
 //!
-//! Two *lanes*, each a thread that performs one operation at a time and wakes the loop when it is done: one for rounds,
-//! one for making and removing files, because filling a segment with zeros takes hundreds of times as long as a round
-//! and acknowledgements must not wait for it. Operations on one file stay in order: while one is outstanding, the next
-//! goes to the same lane.
+//! Two *lanes*, each a thread that performs one operation at a time and wakes the loop when it is done: one for
+//! rounds, one for making and removing files and for snapshots, because filling a segment with zeros takes hundreds
+//! of times as long as a round and acknowledgements must not wait for it. Operations on one file stay in order: while
+//! one is outstanding, the next goes to the same lane.
 //!
 //! A hand-over to a thread and back costs tens of microseconds, a good part of a fast disk's sync. [`Disk::in_place`]
 //! is the one place that decides when the loop performs a round itself instead.
@@ -35,8 +35,8 @@ type Job = (OpId, DiskAction);
 
 /// The lanes of one data directory and what is outstanding on them.
 ///
-/// The queues need no bound of their own: the journal has at most one round, one change of identity and one segment in
-/// preparation under way.
+/// The queues need no bound of their own: the journal has at most one round, one change of identity, one segment in
+/// preparation, one block of a snapshot, one removal and a few reads under way.
 pub struct Disk {
     rounds: Lane,
     layout: Lane,
@@ -85,7 +85,7 @@ impl Disk {
     /// disk that was fast the last time.
     pub fn in_place(&self, now: Time, action: &DiskAction) -> bool {
         let fast = self.last_round < IN_PLACE_MAX || now >= self.probe_at;
-        matches!(action, DiskAction::Write { .. }) && self.outstanding.is_empty() && fast
+        is_round(action) && self.outstanding.is_empty() && fast
     }
 
     /// Performs a round in the caller's thread; `clock` tells how long it took.
@@ -104,8 +104,8 @@ impl Disk {
         let busy = self.outstanding.iter().find(|(_, outstanding, _)| *outstanding == file);
         let name = match (busy, &action) {
             (Some((_, _, lane)), _) => *lane,
-            (None, DiskAction::Write { .. }) => LaneName::Rounds,
-            (None, DiskAction::Create { .. } | DiskAction::Remove { .. }) => LaneName::Layout,
+            (None, action) if is_round(action) => LaneName::Rounds,
+            (None, _) => LaneName::Layout,
         };
         self.outstanding.push((op, file, name));
         let lane = match name {
@@ -122,6 +122,11 @@ impl Disk {
         self.outstanding.retain(|(outstanding, _, _)| *outstanding != op);
         Some((op, result))
     }
+}
+
+/// Whether somebody waits for this to be quick.
+fn is_round(action: &DiskAction) -> bool {
+    matches!(action, DiskAction::Write { file: FileId::Identity | FileId::Segment(_), .. })
 }
 
 impl Lane {

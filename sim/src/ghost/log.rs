@@ -79,6 +79,11 @@ impl Log {
         self.slot(index)?.assigned
     }
 
+    /// What executing `index` gave.
+    pub fn outcome(&self, index: Index) -> Option<Outcome> {
+        self.slot(index)?.outcome
+    }
+
     /// Whether `node` holds a durable acceptance of exactly this.
     pub fn accepted_by(&self, node: NodeId, view: View, index: Index, digest: Digest) -> bool {
         self.slot(index).is_some_and(|slot| {

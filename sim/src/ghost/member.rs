@@ -17,6 +17,8 @@ pub struct Member {
     pub promised: View,
     /// The highest incarnation that is durable.
     pub incarnation: Incarnation,
+    /// Everything up to here is in a durable snapshot.
+    pub snapshot: Index,
     /// The disk it says it has.
     pub nonce: Option<DiskNonce>,
     /// The highest view it has vouched for in a message: from then on nothing lower is accepted.
@@ -118,6 +120,7 @@ impl Member {
             node,
             promised: View::ZERO,
             incarnation: Incarnation::default(),
+            snapshot: Index::ZERO,
             nonce: None,
             vouched: View::ZERO,
             told: BTreeMap::new(),
@@ -198,6 +201,16 @@ impl Member {
         if index != self.life.applied.next() {
             let (node, applied) = (self.node, self.life.applied);
             return Err((Oracle::Application, format!("{node} executes {index} right after {applied}")));
+        }
+        self.life.applied = index;
+        Ok(())
+    }
+
+    /// The state is that of a snapshot.
+    pub fn restore(&mut self, index: Index) -> Result<(), Finding> {
+        if index <= self.life.applied {
+            let (node, applied) = (self.node, self.life.applied);
+            return Err((Oracle::Application, format!("{node} goes from {applied} back to a snapshot of {index}")));
         }
         self.life.applied = index;
         Ok(())

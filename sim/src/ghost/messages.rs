@@ -53,19 +53,13 @@ impl Ghost {
                     return Err((Oracle::Leadership, format!("{node} sends an Accept that {coordinator} shall count")));
                 }
                 self.floor(node, "Accept", *floor)?;
-                self.batch(node, batch)?;
-                self.checks.count(Oracle::Proposal);
-                self.log.propose(*view, *index, batch.digest())?;
-                self.carries(*index, batch)?;
+                self.proposes(node, *view, *index, batch)?;
                 if view.node == node { self.vouch(node, *view, "Accept") } else { Ok(()) }
             }
             PeerMessage::Assign { view, index, batch, floor } => {
                 self.owns(node, *view, "assigns in")?;
                 self.floor(node, "Assign", *floor)?;
-                self.batch(node, batch)?;
-                self.checks.count(Oracle::Proposal);
-                self.log.propose(*view, *index, batch.digest())?;
-                self.carries(*index, batch)?;
+                self.proposes(node, *view, *index, batch)?;
                 self.vouch(node, *view, "Assign")
             }
             PeerMessage::Accepted { view, index, digest, incarnation } => {
@@ -101,11 +95,25 @@ impl Ghost {
             // A promise named here only makes the receiver ask above it: nothing rests on its being durable.
             PeerMessage::CanvassReply { .. } | PeerMessage::Reject { .. } => Ok(()),
             PeerMessage::Forward { batch, .. } => self.batch(node, batch),
+            PeerMessage::SnapshotOffer { seal } | PeerMessage::SnapshotChunk { seal, .. } => {
+                self.compacted(node, "offers", seal.index)?;
+                self.is_state(node, "offers", seal.index, seal.state_hash)
+            }
             PeerMessage::Refused { .. }
             | PeerMessage::Fetch { .. }
             | PeerMessage::Forwarded { .. }
-            | PeerMessage::Barrier { .. } => Ok(()),
+            | PeerMessage::Barrier { .. }
+            | PeerMessage::SnapshotAsk { .. }
+            | PeerMessage::SnapshotAck { .. } => Ok(()),
         }
+    }
+
+    /// A batch goes out to be accepted.
+    fn proposes(&mut self, node: NodeId, view: View, index: Index, batch: &Batch) -> Result<(), Finding> {
+        self.batch(node, batch)?;
+        self.checks.count(Oracle::Proposal);
+        self.log.propose(view, index, batch.digest())?;
+        self.carries(index, batch)
     }
 
     fn hello(&mut self, node: NodeId, hello: &Hello) -> Result<(), Finding> {
@@ -131,6 +139,7 @@ impl Ghost {
             unknown: entry.unknown,
             certain: entry.certain,
         });
+        self.compacted(node, "promises", promise.compacted_below)?;
         // What is up to its floor is told as a whole; what was accepted in its own view or above came after it.
         let from = promise.from.max(promise.floor.max(promise.compacted_below).next());
         let until = self.member(node).life.promised_at(promise.view);

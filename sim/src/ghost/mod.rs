@@ -162,6 +162,7 @@ impl Ghost {
                 found
             }
             Fact::Floor { index } => self.floor(node, "records", index),
+            Fact::Snapshot { index, state_hash } => self.sealed(node, index, state_hash),
             // Slots repeat what bodies say; copies of what was lost vouch for nothing.
             Fact::Unknown { .. } | Fact::Loss | Fact::Whole | Fact::Slot { .. } | Fact::Newest { .. } => Ok(()),
         };
@@ -178,8 +179,14 @@ impl Ghost {
             unknown: entry.unknown,
             certain: entry.certain,
         });
-        let answer =
-            Answer { from: Index(1), to: Index(u64::MAX), below: EVERY_VIEW, until: u64::MAX, loss: recovered.loss };
+        // A seal that sits in the page cache names blocks that were durable before it was written.
+        let found = match recovered.snapshot {
+            Some(seal) => self.is_state(node, "recovers", seal.index, seal.state_hash),
+            None => self.compacted(node, "recovers", recovered.base),
+        };
+        self.judge(now, found);
+        let from = recovered.base.next();
+        let answer = Answer { from, to: Index(u64::MAX), below: EVERY_VIEW, until: u64::MAX, loss: recovered.loss };
         let found = self.tells(node, answer, told, "recovers");
         self.judge(now, found);
         let found = self.floor(node, "recovers", recovered.floor);

@@ -51,6 +51,16 @@ impl Ghost {
             Note::Applied { index, digest, log_time, state_hash } => {
                 self.applied(now, node, index, Outcome { digest, log_time, state_hash })
             }
+            Note::Restored { index, state_hash } => {
+                self.is_state(node, "opens with", index, state_hash)?;
+                self.member(node).restore(index)
+            }
+            Note::Installed { index, state_hash } => {
+                self.compacted(node, "installs", index)?;
+                self.is_state(node, "installs", index, state_hash)?;
+                self.member(node).restore(index)
+            }
+            Note::SnapshotTaken { index, .. } => self.compacted(node, "notes", index),
             Note::Executed { index, position, session, sequence } => {
                 self.executed(node, Taken { index, position, session, sequence })
             }

@@ -71,6 +71,44 @@ impl Ghost {
         Err((Oracle::Floor, format!("{node} ({what}) has floor {floor}; chosen without a gap is only {prefix}")))
     }
 
+    /// A snapshot is durable: it is of a chosen prefix, and of the state that this prefix gives everywhere.
+    pub(super) fn sealed(&mut self, node: NodeId, index: Index, state_hash: u64) -> Result<(), Finding> {
+        self.floor(node, "snapshot", index)?;
+        self.is_state(node, "has a snapshot of", index, state_hash)?;
+        let member = self.member(node);
+        member.snapshot = member.snapshot.max(index);
+        Ok(())
+    }
+
+    /// `node` has, or offers, this state at `index`.
+    pub(super) fn is_state(&mut self, node: NodeId, does: &str, index: Index, state_hash: u64) -> Result<(), Finding> {
+        self.checks.count(Oracle::Application);
+        match self.log.outcome(index) {
+            Some(outcome) if outcome.state_hash == state_hash => Ok(()),
+            Some(outcome) => Err((
+                Oracle::Application,
+                format!(
+                    "{node} {does} state {state_hash:016x} at {index}; executed it gives {:016x}",
+                    outcome.state_hash
+                ),
+            )),
+            None => Err((Oracle::Application, format!("{node} {does} a state at {index}, which nobody has executed"))),
+        }
+    }
+
+    /// `node` relies on a snapshot up to `index`: a durable one must stand for it.
+    pub(super) fn compacted(&mut self, node: NodeId, does: &str, index: Index) -> Result<(), Finding> {
+        self.checks.count(Oracle::Durability);
+        let durable = self.member(node).snapshot;
+        if index <= durable {
+            return Ok(());
+        }
+        Err((
+            Oracle::Durability,
+            format!("{node} {does} what is compacted up to {index}; its snapshot ends at {durable}"),
+        ))
+    }
+
     pub(super) fn owns(&mut self, node: NodeId, view: View, does: &str) -> Result<(), Finding> {
         self.checks.count(Oracle::Leadership);
         if view.node == node {

@@ -248,6 +248,7 @@ fn action(scenario: &Scenario, action: &Action, triggered: bool) -> Result<(), S
         Action::Rot { node, part, index, .. } => {
             target(scenario, *node, triggered)?;
             require(*part != RotPart::Identity || index.is_none(), || "the identity has no index".into())?;
+            require(*part != RotPart::Snapshot || index.is_none(), || "there is one snapshot at most".into())?;
             require(*index != Some(0), || "log indexes are counted from 1".into())
         }
         Action::Skew { node, ppm } => {

@@ -35,11 +35,15 @@ pub enum MessageKind {
     Barrier,
     HighWater,
     Transfer,
+    SnapshotAsk,
+    SnapshotOffer,
+    SnapshotAck,
+    SnapshotChunk,
 }
 
 impl MessageKind {
     /// All kinds, with their names.
-    pub const NAMES: [(MessageKind, &'static str); 22] = [
+    pub const NAMES: [(MessageKind, &'static str); 26] = [
         (MessageKind::Hello, "Hello"),
         (MessageKind::Refused, "Refused"),
         (MessageKind::Canvass, "Canvass"),
@@ -62,6 +66,10 @@ impl MessageKind {
         (MessageKind::Barrier, "Barrier"),
         (MessageKind::HighWater, "HighWater"),
         (MessageKind::Transfer, "Transfer"),
+        (MessageKind::SnapshotAsk, "SnapshotAsk"),
+        (MessageKind::SnapshotOffer, "SnapshotOffer"),
+        (MessageKind::SnapshotAck, "SnapshotAck"),
+        (MessageKind::SnapshotChunk, "SnapshotChunk"),
     ];
 }
 
@@ -105,6 +113,10 @@ impl Subject {
             PeerMessage::Entries { entries, .. } => (MessageKind::Entries, None, entries.first().map(|entry| entry.0)),
             PeerMessage::Barrier { .. } => (MessageKind::Barrier, None, None),
             PeerMessage::HighWater { view, high, .. } => (MessageKind::HighWater, Some(*view), Some(*high)),
+            PeerMessage::SnapshotAsk { above } => (MessageKind::SnapshotAsk, None, Some(*above)),
+            PeerMessage::SnapshotOffer { seal } => (MessageKind::SnapshotOffer, None, Some(seal.index)),
+            PeerMessage::SnapshotAck { seal, .. } => (MessageKind::SnapshotAck, None, Some(seal.index)),
+            PeerMessage::SnapshotChunk { seal, .. } => (MessageKind::SnapshotChunk, None, Some(seal.index)),
         };
         Self { kind, view, index }
     }
@@ -161,11 +173,19 @@ pub enum EventKind {
     NotesRead,
     /// `passes-barrier`: [`Note::BarrierPassed`].
     PassesBarrier,
+    /// `begins-snapshot`: [`Note::SnapshotBegun`].
+    BeginsSnapshot,
+    /// `takes-snapshot`: [`Note::SnapshotTaken`].
+    TakesSnapshot,
+    /// `receives-snapshot`: [`Note::Receiving`].
+    ReceivesSnapshot,
+    /// `installs`: [`Note::Installed`].
+    Installs,
 }
 
 impl EventKind {
     /// Names of the events that carry no kind of message.
-    pub const NAMES: [(EventKind, &'static str); 22] = [
+    pub const NAMES: [(EventKind, &'static str); 26] = [
         (EventKind::Outputs, "outputs"),
         (EventKind::Writes, "writes"),
         (EventKind::Syncs, "syncs"),
@@ -188,6 +208,10 @@ impl EventKind {
         (EventKind::Repeats, "repeats"),
         (EventKind::NotesRead, "notes-read"),
         (EventKind::PassesBarrier, "passes-barrier"),
+        (EventKind::BeginsSnapshot, "begins-snapshot"),
+        (EventKind::TakesSnapshot, "takes-snapshot"),
+        (EventKind::ReceivesSnapshot, "receives-snapshot"),
+        (EventKind::Installs, "installs"),
     ];
 
     /// A number below 128 for each event, those of messages by the message's kind.
@@ -217,6 +241,10 @@ impl EventKind {
             EventKind::Repeats => 99,
             EventKind::NotesRead => 100,
             EventKind::PassesBarrier => 101,
+            EventKind::BeginsSnapshot => 110,
+            EventKind::TakesSnapshot => 111,
+            EventKind::ReceivesSnapshot => 112,
+            EventKind::Installs => 113,
         }
     }
 
@@ -242,6 +270,10 @@ impl EventKind {
             Note::Repeated { .. } => (EventKind::Repeats, None, None),
             Note::ReadNoted { index } => (EventKind::NotesRead, None, Some(*index)),
             Note::BarrierPassed { high, .. } => (EventKind::PassesBarrier, None, Some(*high)),
+            Note::SnapshotBegun { index } => (EventKind::BeginsSnapshot, None, Some(*index)),
+            Note::SnapshotTaken { index, .. } => (EventKind::TakesSnapshot, None, Some(*index)),
+            Note::Receiving { index, .. } => (EventKind::ReceivesSnapshot, None, Some(*index)),
+            Note::Installed { index, .. } => (EventKind::Installs, None, Some(*index)),
             Note::Verified { .. }
             | Note::RefusedLink { .. }
             | Note::Ignored(_)
@@ -251,6 +283,9 @@ impl EventKind {
             | Note::ForwardPlaced { .. }
             | Note::Widened { .. }
             | Note::Reassigned { .. }
+            | Note::SnapshotLost { .. }
+            | Note::Restored { .. }
+            | Note::TransferGivenUp { .. }
             | Note::Whole => return None,
         })
     }

@@ -175,6 +175,9 @@ record! { Cluster {
     "participant_read" => options.participant_read;
     "queue_max" => options.queue_max;
     "reads_max" => options.reads_max;
+    "snapshot_interval" => options.snapshot_interval;
+    "length" => options.length;
+    "snapshot_block" => options.snapshot_block;
     "segment_bytes" => options.journal.segment_bytes;
     "segment_records" => options.journal.segment_records;
     "seal" => options.journal.seal;

@@ -114,6 +114,7 @@ fn rot(rest: &mut Words<'_>) -> Result<Action, String> {
         "body" => RotPart::Body,
         "slot" => RotPart::Slot,
         "identity" => RotPart::Identity,
+        "snapshot" => RotPart::Snapshot,
         other => return Err(unknown("part of a journal", other, ["body", "slot", "identity"])),
     };
     let index = match rest.pair() {

@@ -229,6 +229,8 @@ pub enum Action {
 /// Which bytes rot.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RotPart {
+    /// Part of the newest snapshot.
+    Snapshot,
     /// A record's body.
     Body,
     /// A record's id slot.

@@ -212,6 +212,7 @@ impl fmt::Display for RotPart {
             RotPart::Body => "body",
             RotPart::Slot => "slot",
             RotPart::Identity => "identity",
+            RotPart::Snapshot => "snapshot",
         })
     }
 }

@@ -13,6 +13,8 @@
 //! 3. *One identity slot at a time*, until it is written again. Of six slots, three are written at once; the others are
 //!    equal, so two equal ones remain whatever a crash does to the write.
 //!
+//! A snapshot may rot under rule 2 alone: the identity still names it, so a node that cannot read it knows what it lost.
+//!
 //! Damage happens to durable bytes. What is only in the page cache is the business of crashes.
 
 use super::World;
@@ -52,6 +54,8 @@ struct Chart {
     records: Vec<Place>,
     /// Offset of the identity slot that has rotted.
     identity: Option<u64>,
+    /// The snapshot that counts.
+    snapshot: Option<Index>,
 }
 
 /// Where a record lies.
@@ -89,7 +93,7 @@ impl Atlas {
 
     /// An operation is durable. Returns what is certain now that was not before.
     pub fn durable(&mut self, id: NodeId, action: &DiskAction) -> Vec<Fact> {
-        let Chart { witness, records, identity } = &mut self.disks[usize::from(id.0)];
+        let Chart { witness, records, identity, snapshot } = &mut self.disks[usize::from(id.0)];
         match action {
             DiskAction::Create { file, .. } | DiskAction::Remove { file } => {
                 records.retain(|place| place.file != *file);
@@ -100,19 +104,26 @@ impl Atlas {
                 };
                 *identity = identity.filter(|slot| !covers(*slot));
             }
-            DiskAction::Write { .. } => {}
+            DiskAction::Write { .. } | DiskAction::Read { .. } => {}
         }
         let charts = self.charts;
-        witness.durable(action, |extent| {
+        let facts = witness.durable(action, |extent| {
             if charts {
                 enter(records, action.file(), &extent.fact, (extent.offset, extent.length));
             }
-        })
+        });
+        for fact in &facts {
+            if let Fact::Snapshot { index, .. } = fact {
+                *snapshot = Some(*index);
+            }
+        }
+        facts
     }
 
     /// A node has read its disk: if it found nothing missing, all it ever vouched for is there or superseded.
     pub fn opened(&mut self, id: NodeId, recovered: &Recovered) {
-        if !recovered.loss && recovered.entries.iter().all(|entry| entry.unknown.is_none()) {
+        let restored = recovered.base == Index::ZERO || recovered.snapshot.is_some();
+        if restored && !recovered.loss && recovered.entries.iter().all(|entry| entry.unknown.is_none()) {
             self.spent.remove(id);
         }
     }
@@ -134,6 +145,13 @@ impl Atlas {
             }
             let offset = choose.between(0, IDENTITY_SLOTS - 1, Stream::Rot, &words) * IDENTITY_SLOT;
             return Choice::Bytes(None, FileId::Identity, (offset, IDENTITY_SLOT));
+        }
+        if part == RotPart::Snapshot {
+            return match chart.snapshot {
+                None => Choice::Nothing,
+                Some(_) if !self.leaves_a_clean_quorum(id) => Choice::Forbidden,
+                Some(index) => Choice::Snapshot(FileId::Snapshot(index.0)),
+            };
         }
         let fits = |place: &&(usize, &Place)| place.1.allows(part, damage);
         let all: Vec<(usize, &Place)> = chart.records.iter().enumerate().collect();
@@ -162,6 +180,7 @@ impl Atlas {
     fn rotted(&mut self, id: NodeId, record: Option<usize>, part: RotPart, damage: Damage, offset: u64) {
         let chart = &mut self.disks[usize::from(id.0)];
         match record {
+            None if part == RotPart::Snapshot => drop(self.spent.insert(id)),
             None => chart.identity = Some(offset),
             Some(at) => {
                 let place = &mut chart.records[at];
@@ -183,7 +202,13 @@ enum Choice {
     Forbidden,
     /// These bytes: of which record, in which file, offset and length.
     Bytes(Option<usize>, FileId, (u64, u64)),
+    /// Any bytes of this file beyond its header.
+    Snapshot(FileId),
 }
+
+/// Bytes of a snapshot's header, and of what rots at once behind it.
+const SNAPSHOT_HEADER: u64 = 4096;
+const SNAPSHOT_ROT: u64 = 64;
 
 /// Notes where a record or its slot lies.
 fn enter(records: &mut Vec<Place>, file: FileId, fact: &Fact, extent: (u64, u64)) {
@@ -221,7 +246,7 @@ impl Place {
             && match part {
                 RotPart::Body => !self.slot_blank,
                 RotPart::Slot => damage != Damage::Zero || !self.body_rotten,
-                RotPart::Identity => false,
+                RotPart::Identity | RotPart::Snapshot => false,
             }
     }
 }
@@ -236,6 +261,12 @@ impl World {
                 return false;
             }
             Choice::Bytes(record, file, extent) => (record, file, extent),
+            Choice::Snapshot(file) => {
+                let length =
+                    self.processes[usize::from(id.0)].disk.durable_length(file).saturating_sub(SNAPSHOT_HEADER);
+                let place = self.choose.between(0, length.saturating_sub(1), Stream::Rot, &[u64::from(id.0), length]);
+                (None, file, (SNAPSHOT_HEADER + place, SNAPSHOT_ROT.min(length - place.min(length))))
+            }
         };
         let disk = &mut self.processes[usize::from(id.0)].disk;
         let mut bytes = disk.durable(file, offset, length as usize);
@@ -249,6 +280,7 @@ impl World {
             RotPart::Body => Counter::RotBody,
             RotPart::Slot => Counter::RotSlot,
             RotPart::Identity => Counter::RotIdentity,
+            RotPart::Snapshot => Counter::RotSnapshot,
         });
         true
     }
@@ -256,6 +288,9 @@ impl World {
     /// Tells the ghost what an operation that is durable holds.
     pub(super) fn made_durable(&mut self, id: NodeId, action: &DiskAction) {
         let now = self.now();
+        if let DiskAction::Remove { file: FileId::Segment(_) } = action {
+            self.outcome.counters.count(Counter::SegmentsRemoved);
+        }
         for fact in self.atlas.durable(id, action) {
             self.ghost().durable(now, id, &fact);
         }
@@ -351,6 +386,10 @@ mod tests {
         match atlas.choose(Chooser::new(1), NodeId(node), part, index, damage) {
             Choice::Nothing => "nothing",
             Choice::Forbidden => "forbidden",
+            Choice::Snapshot(_) => {
+                atlas.rotted(NodeId(node), None, part, damage, 0);
+                "done"
+            }
             Choice::Bytes(record, _, (offset, _)) => {
                 atlas.rotted(NodeId(node), record, part, damage, offset);
                 "done"

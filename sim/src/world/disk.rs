@@ -162,7 +162,8 @@ impl SimDisk {
     pub fn fail(&mut self, op: OpId) -> (DiskAction, Option<(OpId, Span)>) {
         let flight = self.land(op);
         self.write_through(&flight, usize::MAX);
-        if let Some(file) = self.find(flight.action.file()) {
+        let written = !matches!(flight.action, DiskAction::Read { .. });
+        if let Some(file) = self.find(flight.action.file()).filter(|_| written) {
             file.unsynced.iter_mut().for_each(|write| write.dropped = true);
         }
         let next = self.next_on(flight.action.file());
@@ -207,6 +208,11 @@ impl SimDisk {
             Some(file) => file.stored(offset, length),
             None => Vec::new(),
         }
+    }
+
+    /// How long the durable image of a file is.
+    pub fn durable_length(&self, id: FileId) -> u64 {
+        self.files.iter().find(|file| file.id == id).map_or(0, |file| file.size)
     }
 
     /// Bit rot: puts other bytes in the durable image of a file. Returns whether anything changed.
@@ -256,6 +262,7 @@ impl SimDisk {
                 self.take_file(*file);
                 self.sync_directory(*file);
             }
+            DiskAction::Read { .. } => {}
         }
     }
 
@@ -284,6 +291,7 @@ impl SimDisk {
                     };
                 }
             }
+            DiskAction::Read { .. } => {}
         }
     }
 
@@ -306,7 +314,7 @@ impl SimDisk {
 
     /// Makes every entry of the directory that holds `of` durable.
     fn sync_directory(&mut self, of: FileId) {
-        let same = |id: FileId| matches!(id, FileId::Identity) == matches!(of, FileId::Identity);
+        let same = |id: FileId| std::mem::discriminant(&id) == std::mem::discriminant(&of);
         self.files.retain(|file| !(same(file.id) && matches!(file.entry, Entry::Gone { .. })));
         for file in self.files.iter_mut().filter(|file| same(file.id)) {
             file.entry = Entry::Durable;
@@ -321,6 +329,7 @@ impl Flight {
             DiskAction::Create { .. } => 2,
             DiskAction::Write { writes, .. } => writes.len(),
             DiskAction::Remove { .. } => 1,
+            DiskAction::Read { .. } => 0,
         }
     }
 }

@@ -21,7 +21,7 @@ use crate::{
 };
 use ios_core::{
     ids::{ConnectionId, NodeId, OpId},
-    interface::{CloseReason, DiskAction, DiskError, DiskResult, Fault, Input, Note, Output, Timer},
+    interface::{CloseReason, DiskAction, DiskError, DiskResult, Fault, Input, Note, Output, ReadDisk, Timer},
     message::{ClientRequest, ClientResponse, PeerMessage},
     time::Span,
     wire,
@@ -377,12 +377,22 @@ impl World {
             self.agenda.put(now + takes, Class::Ready, Item::DiskDone { node: (id, life), op });
         }
         let result = match failing {
-            None => {
-                self.made_durable(id, &action);
-                DiskResult::Done
-            }
+            None => match &action {
+                DiskAction::Read { file, offset, length } => {
+                    let disk = &mut self.processes[usize::from(id.0)].disk;
+                    let read = disk.read(*file, *offset, *length as usize);
+                    read.map_or_else(DiskResult::Failed, |bytes| DiskResult::Read(bytes.into()))
+                }
+                DiskAction::Create { .. } | DiskAction::Write { .. } | DiskAction::Remove { .. } => {
+                    self.made_durable(id, &action);
+                    DiskResult::Done
+                }
+            },
             Some(back) => {
-                self.processes[usize::from(id.0)].failed = Some(back);
+                // Nobody stops for a read.
+                if !matches!(action, DiskAction::Read { .. }) {
+                    self.processes[usize::from(id.0)].failed = Some(back);
+                }
                 self.outcome.counters.count(Counter::DiskErrors);
                 DiskResult::Failed(DiskError::Io)
             }
@@ -446,7 +456,9 @@ impl World {
         match note {
             Note::Leading { view, .. } => process.leading = Some(*view),
             Note::SteppedDown { view, .. } if process.leading == Some(*view) => process.leading = None,
-            Note::Applied { index, state_hash, .. } => self.fold(index.0 ^ *state_hash),
+            Note::Applied { index, state_hash, .. }
+            | Note::SnapshotTaken { index, state_hash }
+            | Note::Installed { index, state_hash } => self.fold(index.0 ^ *state_hash),
             _ => {}
         }
         happening.is_none_or(|happening| self.set_off(&happening, false))
@@ -457,6 +469,7 @@ impl World {
         let file = match doubt.file {
             ios_core::interface::FileId::Identity => 0,
             ios_core::interface::FileId::Segment(number) => number + 1,
+            ios_core::interface::FileId::Snapshot(index) => index | 1 << 63,
         };
         [u64::from(id.0), u64::from(doubt.life), file, doubt.offset]
     }
@@ -478,6 +491,7 @@ fn number_of(message: &PeerMessage) -> u64 {
         PeerMessage::Hello(hello) => hello.incarnation.0,
         PeerMessage::Forward { nonce, .. } => nonce.0.0 << 32 ^ nonce.1,
         PeerMessage::Forwarded { nonce, outcome } => nonce.0.0 << 32 ^ nonce.1 ^ (outcome.range().0 as u64) << 48,
+        PeerMessage::SnapshotAck { next: number, .. } | PeerMessage::SnapshotChunk { number, .. } => *number,
         _ => 0,
     }
 }

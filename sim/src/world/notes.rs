@@ -42,7 +42,13 @@ impl World {
 
 fn counter_of(note: &Note) -> Option<Counter> {
     Some(match note {
-        Note::Opened { .. } | Note::Founded { .. } | Note::Verified { .. } | Note::Promised { .. } => return None,
+        Note::Opened { .. }
+        | Note::Founded { .. }
+        | Note::Verified { .. }
+        | Note::Promised { .. }
+        | Note::SnapshotBegun { .. } => {
+            return None;
+        }
         Note::Whole => Counter::LossesRepaired,
         Note::RefusedLink { .. } => Counter::LinksRefused,
         Note::Ignored(_) => Counter::Ignored,
@@ -68,5 +74,12 @@ fn counter_of(note: &Note) -> Option<Counter> {
         Note::ForwardPlaced { .. } => Counter::ForwardsPlaced,
         Note::Widened { .. } => Counter::ThriftyWidened,
         Note::Reassigned { .. } => Counter::DelegatesReplaced,
+        Note::SnapshotTaken { .. } => Counter::SnapshotsTaken,
+        Note::SnapshotLost { .. } => Counter::SnapshotsLost,
+        Note::Restored { .. } => Counter::SnapshotsRestored,
+        Note::Receiving { number: 0, .. } => Counter::SnapshotTransfers,
+        Note::Receiving { .. } => Counter::SnapshotsResumed,
+        Note::Installed { .. } => Counter::Installs,
+        Note::TransferGivenUp { .. } => Counter::SnapshotsGivenUp,
     })
 }

@@ -117,7 +117,7 @@ fn without_persistence_nothing_is_written_and_everything_counts_as_durable() {
 
 /// A change of these numbers is a change of the format: it takes a new version, and a reader for this one.
 #[test]
-fn the_format_is_that_of_version_1() {
+fn the_format_is_that_of_version_2() {
     let options = options(8, 4096);
     let mut bench = Bench::running(Disk::formatted(), &options);
     bench.journal.promise(view(2));
@@ -126,6 +126,33 @@ fn the_format_is_that_of_version_1() {
     bench.disk.write(FileId::Segment(1), crate::journal::segment::data_offset(8) + 100, b"rot");
     let bench = bench.reopen(&options);
     let hashes: Vec<u64> = bench.disk.files.values().map(|bytes| xxhash_rust::xxh3::xxh3_64(bytes)).collect();
-    let expected = [0xa3b3_d9a4_96c0_ddfc, 0xa7b8_fdcf_30c6_338c, 0x0384_7e15_dfff_05da];
+    let expected = [0xefe0_4bd0_f242_ecff, 0xf4f8_175d_457b_04b7, 0x899d_359d_b582_40af];
     assert_eq!(hashes, expected, "identity and two segments: {hashes:x?}");
+}
+
+/// Version 2 added two fields to the identity, and nothing to segments.
+#[test]
+fn a_directory_of_version_1_opens_and_is_written_on() {
+    let options = options(8, 4096);
+    let mut bench = Bench::running(Disk::formatted(), &options);
+    bench.journal.promise(view(2));
+    bench.rounds([accepted(2, 1), accepted(2, 2)]);
+    bench.idle();
+    let files: Vec<FileId> = bench.disk.files.keys().copied().collect();
+    for (file, added) in files.iter().flat_map(|file| [(*file, if *file == FileId::Identity { 2 } else { 0 })]) {
+        let content = Rc::make_mut(bench.disk.files.get_mut(&file).unwrap());
+        let blocks = if file == FileId::Identity { 6 } else { 2 };
+        for block in content.chunks_mut(4096).take(blocks) {
+            let length = u32::from_le_bytes(block[12..16].try_into().unwrap()) - added;
+            block[8..12].copy_from_slice(&1_u32.to_le_bytes());
+            block[12..16].copy_from_slice(&length.to_le_bytes());
+            block[16 + length as usize..].fill(0);
+            let crc = crc32fast::hash(&block[8..16 + length as usize]);
+            block[4..8].copy_from_slice(&crc.to_le_bytes());
+        }
+    }
+    let mut bench = bench.reopen(&options);
+    assert_eq!((bench.recovered.identity.promised, bench.recovered.entries.len()), (view(2), 2));
+    bench.rounds([accepted(2, 3)]);
+    assert_eq!(bench.reopen(&options).recovered.entries.len(), 3);
 }

@@ -55,6 +55,7 @@ impl Cached {
     pub(super) fn complete(&mut self, action: &DiskAction) {
         let file = match action {
             DiskAction::Create { file, .. } | DiskAction::Write { file, .. } | DiskAction::Remove { file } => *file,
+            DiskAction::Read { .. } => unreachable!("nothing is read"),
         };
         // A sync takes along whatever an earlier life left behind in this file.
         let (synced, dirty) = core::mem::take(&mut self.dirty).into_iter().partition(|atom: &Atom| atom.file == file);
@@ -78,7 +79,13 @@ impl Cached {
                 match action {
                     DiskAction::Create { file, size, head } => base.create_partly(*file, *size, head, created),
                     DiskAction::Write { file, writes } => atoms.extend(torn(*file, writes, grain)),
-                    DiskAction::Remove { .. } => unreachable!("nothing is removed"),
+                    DiskAction::Remove { file } if created > 0 => {
+                        base.dirty.retain(|atom| atom.file != *file);
+                        base.stranded.retain(|atom| atom.file != *file);
+                        base.durable.perform(action);
+                    }
+                    DiskAction::Remove { .. } => {}
+                    DiskAction::Read { .. } => unreachable!("nothing is read"),
                 }
             }
             for kept in subsets(atoms.len(), grain.free) {
@@ -97,7 +104,10 @@ impl Cached {
                 }
                 states.push(power);
             }
-            if !pending.iter().any(|output| matches!(output, Output::Disk { action: DiskAction::Create { .. }, .. })) {
+            let directories = |output: &Output| {
+                matches!(output, Output::Disk { action: DiskAction::Create { .. } | DiskAction::Remove { .. }, .. })
+            };
+            if !pending.iter().any(directories) {
                 break;
             }
         }
@@ -126,6 +136,7 @@ impl Atom {
                 let covers = |(at, bytes): &(u64, Bytes)| *at <= self.offset && end <= *at + bytes.len() as u64;
                 *file == self.file && writes.iter().any(covers)
             }
+            DiskAction::Read { .. } => false,
         }
     }
 }
@@ -168,6 +179,17 @@ pub(super) enum Act {
     Append(Vec<Record>),
     Promise(View),
     Idle,
+    /// A snapshot of everything up to here, in three blocks.
+    Snapshot(Index),
+}
+
+/// The next block of three, or the seal.
+pub(super) fn go_on_with_snapshot(journal: &mut Journal, out: &mut Vec<Output>) {
+    match journal.draft().expect("one is being written").length {
+        length @ (0 | 64) => journal.write_block(&[length as u8; 64], out),
+        128 => journal.write_block(b"end", out),
+        _ => journal.seal_snapshot(),
+    }
 }
 
 /// What lives so far have done, and what must come back.
@@ -180,6 +202,9 @@ struct History {
     promised: View,
     wanted: View,
     incarnation: u64,
+    /// Where a snapshot was begun; up to where one has been relied on.
+    drafted: Index,
+    based: Index,
 }
 
 /// What an undamaged journal of exactly these records recovers to.
@@ -208,8 +233,9 @@ fn model(records: &[Record]) -> (BTreeMap<Index, (View, Batch, bool)>, Index) {
 }
 
 fn matches(recovered: &Recovered, records: &[Record]) -> bool {
-    let (entries, floor) = model(records);
-    recovered.floor == floor
+    let (mut entries, floor) = model(records);
+    entries = entries.split_off(&recovered.base.next());
+    recovered.floor == floor.max(recovered.base)
         && recovered.entries.len() == entries.len()
         && recovered.entries.iter().zip(entries).all(|(found, (index, (view, batch, committed)))| {
             found.index == index && found.accepted == Some((view, batch)) && found.committed == committed
@@ -218,13 +244,24 @@ fn matches(recovered: &Recovered, records: &[Record]) -> bool {
 
 impl History {
     fn new() -> Self {
-        Self { records: Vec::new(), vouched: 0, promised: View::ZERO, wanted: View::ZERO, incarnation: 0 }
+        Self {
+            records: Vec::new(),
+            vouched: 0,
+            promised: View::ZERO,
+            wanted: View::ZERO,
+            incarnation: 0,
+            drafted: Index::ZERO,
+            based: Index::ZERO,
+        }
     }
 
     /// Compares what came back with what was done, and goes on from there.
     fn reopened(&mut self, recovered: &Recovered) {
         assert!(!recovered.loss, "nothing rotted");
         assert!(recovered.entries.iter().all(|entry| entry.unknown.is_none() && entry.certain), "{recovered:?}");
+        assert!(self.based <= recovered.base && recovered.base <= self.drafted, "{recovered:?}");
+        let snapshot = recovered.snapshot.map_or(Index::ZERO, |seal| seal.index);
+        assert_eq!(snapshot, recovered.base, "a snapshot that counts can be read");
         let prefix = (self.vouched..=self.records.len()).find(|length| matches(recovered, &self.records[..*length]));
         let Some(prefix) = prefix else {
             panic!("{recovered:#?}\nis no prefix of {:?} beyond {}", self.records, self.vouched)
@@ -272,8 +309,14 @@ impl Explorer {
                 assert_eq!(journal.complete(now, op, DiskResult::Done, &mut out), Ok(true));
             } else if journal.wants_flush() {
                 journal.flush(now, &mut out);
+            } else if journal.wants_block() {
+                go_on_with_snapshot(&mut journal, &mut out);
             } else {
                 match acts.next() {
+                    Some(Act::Snapshot(index)) => {
+                        history.drafted = index;
+                        journal.draft_snapshot(index, index.0, 64, &mut out);
+                    }
                     Some(Act::Append(records)) => {
                         records.into_iter().for_each(|record| {
                             history.records.push(record.clone());
@@ -300,6 +343,7 @@ impl Explorer {
                 history.vouched = history.vouched.max(recovered_length(&recovered, &history));
                 history.promised = recovered.identity.promised;
             }
+            history.based = journal.take_sealed().map_or(history.based, |seal| seal.index);
             while tickets.front().is_some_and(|(ticket, ..)| journal.covers(*ticket)) {
                 let (_, records, promised) = tickets.pop_front().expect("just seen");
                 history.vouched = history.vouched.max(urgent(&history.records[..records]));
@@ -385,5 +429,20 @@ fn sealing_eagerly_survives_the_same_crashes() {
     let mut work = rounds_of_work(1);
     work.retain(|act| !matches!(act, Act::Idle));
     let opened = Explorer::explore(&eager, vec![(work.clone(), fine), (work, Grain { parts: 1, free: 1 })]);
+    assert!(opened > 5000, "{opened}");
+}
+
+/// Two snapshots over segments of four records; while one is being written, work goes on.
+#[test]
+fn a_snapshot_may_crash_between_any_two_operations_and_so_may_the_log_below_it() {
+    let mut work = rolling_work(1);
+    work.insert(2, Act::Snapshot(Index(5)));
+    work.extend([Act::Snapshot(Index(13)), Act::Append(vec![accepted(9, 15), floor(14)]), Act::Idle]);
+    let fine = Grain { parts: 2, free: 5 };
+    let opened = Explorer::explore(&options(4, 4 << 10), vec![(work.clone(), fine)]);
+    assert!(opened > 2000, "{opened}");
+    let coarse = Grain { parts: 1, free: 2 };
+    let again = vec![Act::Append(vec![accepted(10, 16)]), Act::Snapshot(Index(15))];
+    let opened = Explorer::explore(&options(4, 4 << 10), vec![(work, coarse), (again, Grain { parts: 1, free: 1 })]);
     assert!(opened > 5000, "{opened}");
 }

@@ -67,7 +67,7 @@ fn check(items: impl IntoIterator<Item = Item>, expected: Expect) {
     let mut fold = Fold::default();
     fold.begin_life((1, 0));
     items.into_iter().zip(0..).for_each(|(item, ordinal)| fold.take((1, ordinal), item));
-    expected.assert_eq(&describe(&fold.finish(identity())));
+    expected.assert_eq(&describe(&fold.finish(identity(), Index::ZERO)));
 }
 
 #[test]

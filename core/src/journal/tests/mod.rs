@@ -76,11 +76,13 @@ impl Disk {
             DiskAction::Remove { file } => {
                 self.files.remove(file);
             }
+            DiskAction::Read { .. } => unreachable!("only what is asked for is read"),
         }
     }
 
     fn write(&mut self, file: FileId, offset: u64, bytes: &[u8]) {
         let content = Rc::make_mut(self.files.get_mut(&file).expect("only files that exist are written"));
+        content.resize(content.len().max(offset as usize + bytes.len()), 0);
         content[offset as usize..][..bytes.len()].copy_from_slice(bytes);
     }
 }

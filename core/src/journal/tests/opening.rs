@@ -141,15 +141,15 @@ fn the_founding_is_remembered() {
 #[test]
 fn a_failed_write_is_a_fault_that_names_the_file() {
     let options = options(32, 4096);
-    let error = DiskResult::Failed(DiskError::Full);
+    let error = || DiskResult::Failed(DiskError::Full);
     let mut bench = Bench::open(Disk::formatted(), &options);
     let mut faults = Vec::new();
     bench.append(accepted(1, 1));
     loop {
         bench.flush();
         let Some(Output::Disk { op, .. }) = bench.pending.front() else { break };
-        assert_eq!(bench.journal.clone().complete(bench.now, OpId(op.0 + 100), error, &mut Vec::new()), Ok(false));
-        faults.push(bench.journal.clone().complete(bench.now, *op, error, &mut Vec::new()).unwrap_err().to_string());
+        assert_eq!(bench.journal.clone().complete(bench.now, OpId(op.0 + 100), error(), &mut Vec::new()), Ok(false));
+        faults.push(bench.journal.clone().complete(bench.now, *op, error(), &mut Vec::new()).unwrap_err().to_string());
         assert_eq!(bench.journal.waiting_since(), Some(bench.now));
         bench.step();
     }
@@ -226,13 +226,13 @@ fn a_directory_that_does_not_open_says_why_and_what_to_do() {
     check(
         |disk| from_the_future(&mut Rc::make_mut(disk.files.get_mut(&FileId::Identity).unwrap())[..BLOCK]),
         expect![[r#"
-            identity has format 9, and this version of Ios reads formats up to 1. Start the
+            identity has format 9, and this version of Ios reads formats up to 2. Start the
             version that wrote it, or a newer one"#]],
     );
     check(
         |disk| from_the_future(&mut Rc::make_mut(disk.files.get_mut(&FileId::Segment(1)).unwrap())[..BLOCK]),
         expect![[r#"
-            log/00000001.seg has format 9, and this version of Ios reads formats up to 1.
+            log/00000001.seg has format 9, and this version of Ios reads formats up to 2.
             Start the version that wrote it, or a newer one"#]],
     );
     check(

@@ -6,7 +6,7 @@ use super::{
         record::{Header, RECORD_MAGIC, SLOT},
         segment::{data_offset, slot_offset},
     },
-    crash::{Act, Cached, Grain, rolling_work, rounds_of_work},
+    crash::{Act, Cached, Grain, go_on_with_snapshot, rolling_work, rounds_of_work},
     damage::check_knowledge,
     *,
 };
@@ -34,9 +34,12 @@ impl Life {
             assert_eq!(self.journal.complete(self.now, op, DiskResult::Done, &mut out), Ok(true));
         } else if self.journal.wants_flush() {
             self.journal.flush(self.now, &mut out);
+        } else if self.journal.wants_block() {
+            go_on_with_snapshot(&mut self.journal, &mut out);
         } else {
             match acts.next() {
                 None => return false,
+                Some(Act::Snapshot(index)) => self.journal.draft_snapshot(index, index.0, 64, &mut out),
                 Some(Act::Append(records)) => records.into_iter().for_each(|record| self.journal.append(record)),
                 Some(Act::Promise(view)) => self.journal.promise(view),
                 Some(Act::Idle) => {

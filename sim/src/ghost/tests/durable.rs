@@ -197,6 +197,47 @@ fn a_promise_is_held_to_what_was_durable_when_it_was_made_and_not_when_the_next_
     }
 }
 
+fn recovers(identity: Identity, base: Index, entries: Vec<RecoveredEntry>) -> Recovered {
+    Recovered { identity, base, snapshot: None, entries, floor: base, loss: false, divergence: None }
+}
+
+#[test]
+fn only_a_durable_snapshot_of_the_true_state_stands_for_the_log() {
+    let played = || {
+        let mut play = Play::led(N0, N1, 1);
+        play.chooses(1, 1);
+        play.applies(N0, 1, 1, Span::millis(1), 77);
+        play
+    };
+    let snapshot = |state_hash| Fact::Snapshot { index: Index(1), state_hash };
+    let restart = |play: &mut Play| {
+        let recovered = recovers(identity(N1, view(1, N0), 1), Index(1), Vec::new());
+        play.ghost.restarted(play.now, N1, &recovered);
+    };
+    let mut good = played();
+    good.durable(N1, snapshot(77));
+    restart(&mut good);
+    good.fine();
+
+    let mut none = played();
+    restart(&mut none);
+    none.found(Oracle::Durability, "n1 recovers what is compacted up to 1");
+
+    let mut wrong = played();
+    wrong.durable(N1, snapshot(78));
+    wrong.found(Oracle::Application, "n1 has a snapshot of state");
+
+    let installed = Note::Installed { index: Index(1), state_hash: 77 };
+    let mut early = played();
+    early.note(N1, installed.clone());
+    early.found(Oracle::Durability, "n1 installs what is compacted up to 1");
+
+    let mut back = played();
+    back.durable(N0, snapshot(77));
+    back.note(N0, installed);
+    back.found(Oracle::Application, "n0 goes from 1 back to a snapshot of 1");
+}
+
 #[test]
 fn what_was_durable_must_be_found_again_by_a_restart() {
     let (old, new) = (view(1, N0), view(2, N0));
@@ -221,7 +262,7 @@ fn what_was_durable_must_be_found_again_by_a_restart() {
             play.durable(N1, Fact::Committed { index: Index(1), digest: digest(1) });
         }
         let identity = identity(N1, old, 1);
-        let recovered = Recovered { identity, entries, floor: Index::ZERO, loss: false, divergence: None };
+        let recovered = recovers(identity, Index::ZERO, entries);
         play.ghost.restarted(play.now, N1, &recovered);
         if good { play.fine() } else { play.found(Oracle::Recovery, "n1 recovers 1") }
     }
