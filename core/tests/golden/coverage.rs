@@ -18,8 +18,8 @@ names!(NOTES, Note {
     Accepted { .. }, Chosen { .. }, Committed { .. }, Applied { .. }, Executed { .. }, Repeated { .. }, Expired { .. },
     ReadNoted { .. }, Repaired { .. }, Whole {}, Fetching { .. }, Retransmitted { .. },
     ForwardTaken { .. }, ForwardPlaced { .. }, Widened { .. }, Reassigned { .. }, BarrierPassed { .. },
-    SnapshotBegun { .. }, SnapshotTaken { .. }, SnapshotLost { .. }, Restored { .. }, Receiving { .. }, Installed { .. },
-    TransferGivenUp { .. }
+    SnapshotBegun { .. }, SnapshotTaken { .. }, SnapshotLost { .. }, Restored { .. }, Receiving { .. },
+    Installed { .. }, TransferGivenUp { .. }
 });
 
 names!(REASONS, Ignored {

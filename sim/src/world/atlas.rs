@@ -13,7 +13,8 @@
 //! 3. *One identity slot at a time*, until it is written again. Of six slots, three are written at once; the others are
 //!    equal, so two equal ones remain whatever a crash does to the write.
 //!
-//! A snapshot may rot under rule 2 alone: the identity still names it, so a node that cannot read it knows what it lost.
+//! A snapshot may rot under rule 2 alone: the identity still names it, so a node that cannot read it knows what it
+//! lost.
 //!
 //! Damage happens to durable bytes. What is only in the page cache is the business of crashes.
 

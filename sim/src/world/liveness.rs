@@ -8,7 +8,9 @@
 //!
 //! Required, within the scenario's bound on simulated time and within [`World::events_max`] events: every operation
 //! begun before has ended; every client gets a fresh write and a fresh read *done*; all core nodes have executed all
-//! that any of them has, unless the leader is none of them: it may be cut off from some of the core for ever.
+//! that any of them had by then, unless the leader is none of them: it may be cut off from some of the core for ever.
+//! (Not all that any of them has at one moment: while sessions are kept alive there is always something new, and who
+//! is told of it later than others is never quite there.)
 
 use super::{Phase, World, agenda::Class, customer::Origin, item::Item};
 use crate::{
@@ -130,11 +132,12 @@ impl World {
         clients_done && self.has_caught_up()
     }
 
-    fn has_caught_up(&self) -> bool {
-        let mut applied = self.core_applied();
-        let first = applied.next();
+    fn has_caught_up(&mut self) -> bool {
+        let furthest = self.core_applied().max().unwrap_or(Index::ZERO);
+        let goal = *self.goal.get_or_insert(furthest);
         let leader = self.resolve(Target::Leader, None);
-        leader.is_some_and(|leader| !self.atlas.core().contains(leader)) || applied.all(|index| Some(index) == first)
+        let cut_off = leader.is_some_and(|leader| !self.atlas.core().contains(leader));
+        cut_off || self.core_applied().all(|index| index >= goal)
     }
 
     fn core_applied(&self) -> impl Iterator<Item = Index> {

@@ -52,7 +52,7 @@ use ios_core::{
     Config,
     client::ClientOutput,
     configuration::Configuration,
-    ids::{DiskNonce, NodeId, NodeSet},
+    ids::{DiskNonce, Index, NodeId, NodeSet},
     interface::Output,
     journal,
     time::Time,
@@ -88,6 +88,8 @@ pub struct World {
     phase: Phase,
     /// Nodes that faults no longer reach.
     healed: NodeSet,
+    /// What the core has to execute: all that any of it had when the last client had its answers.
+    goal: Option<Index>,
     agenda: Agenda<Item>,
     network: Network,
     plan: Plan,
@@ -148,6 +150,7 @@ impl World {
         self.choose = Chooser::new(scenario.seed);
         self.phase = Phase::Safety;
         self.healed = NodeSet::EMPTY;
+        self.goal = None;
         self.agenda.clear();
         self.network.reset(scenario);
         self.plan.reset(&scenario.plan);
