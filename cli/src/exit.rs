@@ -78,7 +78,7 @@ impl Failure {
     pub fn fence(fault: &Fault) -> Self {
         let exit = match fault {
             Fault::Disk { .. } => Exit::Disk,
-            Fault::Divergence { .. } => Exit::Divergence,
+            Fault::Divergence { .. } | Fault::State { .. } => Exit::Divergence,
             // Which members there are and what they agreed on is written in files.
             Fault::Refused { why: LinkRefusal::Version | LinkRefusal::Genesis | LinkRefusal::Stranger, .. } => {
                 Exit::Usage

@@ -236,6 +236,11 @@ pub enum Fault {
         /// Where.
         index: Index,
     },
+    /// The state here is not that of a majority of the members, or no majority can agree with it.
+    State {
+        /// After which index.
+        index: Index,
+    },
 }
 
 impl fmt::Display for Fault {
@@ -254,6 +259,12 @@ impl fmt::Display for Fault {
                 f,
                 "at index {index} another batch is committed elsewhere than here. The node stops before the difference \
                  spreads; keep its data directory for analysis"
+            ),
+            Fault::State { index } => write!(
+                f,
+                "after index {index} the state here differs from that of other members, and no majority has the state \
+                 that this node has. It stops before anything is answered from it; check its memory, keep its data \
+                 directory for analysis, and start it on an empty one under a new id"
             ),
         }
     }
@@ -502,6 +513,13 @@ pub enum Note {
     /// A snapshot that was being received makes no sense, or is no longer needed.
     TransferGivenUp {
         /// The last batch in it.
+        index: Index,
+    },
+    /// A follower's state is not this leader's.
+    StateDiffers {
+        /// Whose.
+        from: NodeId,
+        /// After which index.
         index: Index,
     },
 }

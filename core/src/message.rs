@@ -108,6 +108,8 @@ pub enum PeerMessage<P = Batch> {
         round: u64,
         /// The sender lost records it cannot name and needs everything up to here committed before it is whole.
         hollow_until: Option<Index>,
+        /// The latest index at which the sender remembers the hash of its state, and that hash.
+        checkpoint: Option<(Index, u64)>,
     },
     /// Which committed entries do you have in `from..=to`?
     Fetch {
@@ -199,6 +201,13 @@ pub enum PeerMessage<P = Batch> {
         /// What is in it.
         data: Bytes,
     },
+    /// The sender leads, and it and a majority of the members had this state, which is not what the receiver reported.
+    Diverged {
+        /// After which index.
+        index: Index,
+        /// Hash of the state there.
+        state_hash: u64,
+    },
 }
 
 /// What became of forwarded commands.
@@ -259,6 +268,7 @@ impl<P> PeerMessage<P> {
             | PeerMessage::SnapshotAsk { .. }
             | PeerMessage::SnapshotOffer { .. }
             | PeerMessage::SnapshotAck { .. }
+            | PeerMessage::Diverged { .. }
             | PeerMessage::SnapshotChunk { .. }
             | PeerMessage::Forward { .. }
             | PeerMessage::Forwarded { .. }

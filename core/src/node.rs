@@ -426,6 +426,7 @@ impl<S: Service> Node<S> {
             self.applied = index;
             let (digest, log_time, state_hash) = (batch.digest(), self.machine.log_time(), self.machine.state_hash());
             out.push(Output::Note(Note::Applied { index, digest, log_time, state_hash }));
+            self.replica.note_state(index, state_hash);
             let Self { now, rng, journal, replica, answers, .. } = self;
             let turn = &mut Turn { now: *now, rng, journal, out };
             for (place, waiter) in replica.take_placed(turn, index) {

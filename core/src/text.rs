@@ -84,6 +84,7 @@ impl Display for Note {
             Note::Receiving { from, index, number } => write!(f, "Receiving {index} from={from} number={number}"),
             Note::Installed { index, state_hash } => write!(f, "Installed {index} state={state_hash:016x}"),
             Note::TransferGivenUp { index } => write!(f, "TransferGivenUp {index}"),
+            Note::StateDiffers { from, index } => write!(f, "StateDiffers {index} from={from}"),
         }
     }
 }
@@ -111,9 +112,10 @@ impl<P: Display> Display for PeerMessage<P> {
             }
             PeerMessage::Chosen { view, index, digest } => write!(f, "Chosen {view} {index} {digest}"),
             PeerMessage::Heartbeat { view, round, floor } => write!(f, "Heartbeat {view} round={round} floor={floor}"),
-            PeerMessage::HeartbeatAck { view, round, hollow_until } => {
+            PeerMessage::HeartbeatAck { view, round, hollow_until, checkpoint } => {
                 write!(f, "HeartbeatAck {view} round={round}")?;
-                option(f, "hollow_until", *hollow_until)
+                option(f, "hollow_until", *hollow_until)?;
+                checkpoint.map_or(Ok(()), |(index, state_hash)| write!(f, " state={state_hash:016x} at={index}"))
             }
             PeerMessage::Fetch { nonce: (incarnation, counter), from, to } => {
                 write!(f, "Fetch {from}..={to} nonce={incarnation}/{counter}")
@@ -153,6 +155,7 @@ impl<P: Display> Display for PeerMessage<P> {
             PeerMessage::SnapshotChunk { seal, number, data } => {
                 write!(f, "SnapshotChunk {seal} number={number} bytes={}", data.len())
             }
+            PeerMessage::Diverged { index, state_hash } => write!(f, "Diverged {index} state={state_hash:016x}"),
         }
     }
 }

@@ -67,6 +67,7 @@ fn name(note: &Note) -> &'static str {
         Note::Receiving { .. } => "receiving",
         Note::Installed { .. } => "installed",
         Note::TransferGivenUp { .. } => "transfer_given_up",
+        Note::StateDiffers { .. } => "state_differs",
     }
 }
 
@@ -95,6 +96,9 @@ fn log(note: &Note) {
         Note::Restored { index, .. } => tracing::info!(%index, "opened with the state of a snapshot"),
         Note::Receiving { from, index, number } => tracing::info!(%from, %index, number, "receiving a snapshot"),
         Note::Installed { index, .. } => tracing::info!(%index, "installed a peer's snapshot"),
+        Note::StateDiffers { from, index } => {
+            tracing::error!(%from, %index, "a follower's state differs; whom a majority contradicts stops");
+        }
         Note::Ignored(_)
         | Note::Canvassed { .. }
         | Note::Candidate { .. }

@@ -16,6 +16,7 @@
 //! | `transfer` | `Transfer`: a leader hands its place to another |
 //! | `reads` | `Heartbeat` and its acknowledgement: signs of life, leader reads |
 //! | `barrier` | `Barrier`, `HighWater`: participant reads |
+//! | `divergence` | `Diverged`, and checkpoints in acknowledgements: whether all are in the same state |
 //!
 //! Apart from them, pure: `quorum` (which sets suffice), `choice` (what a new leader proposes), `log` (what is held),
 //! `window` (what is in flight), `turn` (what every leaf works with, and what waits for the disk).
@@ -39,6 +40,7 @@ mod barrier;
 mod choice;
 mod commit;
 mod coordination;
+mod divergence;
 mod forwarding;
 mod links;
 pub mod log;
@@ -66,6 +68,7 @@ use assignment::{Assignments, Leader};
 use barrier::Barriers;
 use commit::{Hollow, Learner};
 use coordination::Coordinations;
+use divergence::Checkpoints;
 use forwarding::Forwards;
 use links::Links;
 use log::{Entry, Log};
@@ -104,6 +107,7 @@ pub struct Replica {
     reads: Reads,
     barriers: Barriers,
     snapshots: Snapshots,
+    checkpoints: Checkpoints,
     /// The leader of the promised view, once heard.
     following: Option<NodeId>,
     /// When that leader was last heard.
@@ -158,6 +162,7 @@ impl Replica {
             reads: Reads::default(),
             barriers: Barriers::default(),
             snapshots: Snapshots::default(),
+            checkpoints: Checkpoints::default(),
             following: None,
             contact: Time::ZERO,
             election_at: now + options.election_timeout + jitter(rng, options.election_timeout),
@@ -217,9 +222,10 @@ impl Replica {
             }
             PeerMessage::Chosen { view, index, digest } => self.chosen(turn, from, view, index, digest),
             PeerMessage::Heartbeat { view, round, floor } => self.heartbeat(turn, from, view, round, floor),
-            PeerMessage::HeartbeatAck { view, round, hollow_until } => {
-                self.heartbeat_acked(turn, from, view, round, hollow_until);
+            PeerMessage::HeartbeatAck { view, round, hollow_until, checkpoint } => {
+                self.heartbeat_acked(turn, from, view, round, hollow_until, checkpoint);
             }
+            PeerMessage::Diverged { index, state_hash } => self.told_of_divergence(turn, from, index, state_hash),
             PeerMessage::Fetch { nonce, from: first, to } => self.fetch_asked(turn, from, nonce, first, to),
             PeerMessage::Entries { nonce, leading, entries } => {
                 self.entries_received(turn, from, nonce, leading, entries);
@@ -509,6 +515,7 @@ impl Replica {
         assert!(matches!(self.role, Role::Candidate(_)), "only a candidate comes to lead");
         self.following = Some(self.me);
         self.role = Role::Leader(Box::new(leader));
+        self.compare_anew();
     }
 
     /// Tells everyone who waits on this node as a leader that it no longer is.

@@ -189,7 +189,8 @@ impl Replica {
         }
         self.hear_leader(turn, view);
         self.learn_floor(turn, view, floor);
-        let message = PeerMessage::HeartbeatAck { view, round, hollow_until: self.hollow_until() };
+        let message =
+            PeerMessage::HeartbeatAck { view, round, hollow_until: self.hollow_until(), checkpoint: self.checkpoint() };
         if turn.journal.covers(self.promise_ticket) {
             turn.send(NodeSet::only(from), message);
         } else if !self.withheld.is_full() {
@@ -204,6 +205,7 @@ impl Replica {
         view: View,
         round: u64,
         hollow_until: Option<Index>,
+        checkpoint: Option<(Index, u64)>,
     ) {
         let floor = self.log.floor();
         let furthest = floor.plus(self.history.configuration_at(floor.next()).window());
@@ -220,6 +222,7 @@ impl Replica {
         ack.round = ack.round.max(round);
         ack.at = turn.now;
         leader.fill_until(hollow_until.map(|until| until.min(furthest)));
+        self.compare_state(turn, from, checkpoint);
         self.confirm_rounds();
     }
 

@@ -68,8 +68,8 @@ fn the_bytes_of_peer_messages_stay_what_they_are() {
           09ac02020500
         Heartbeat b50101000600000000000000a267dba79e874a70
           0aac02020c04
-        HeartbeatAck b50101001000000000000000bfe00ac655e8f077
-          0bac02020c01ffffffffffffffffff01
+        HeartbeatAck b50101001500000000000000e30edf333ce56cfc
+          0bac02020c01ffffffffffffffffff010140edbd01
         Fetch b50101000500000000000000a8c2e6602c3532d8
           0c044d0506
         Entries b50101000d0000003200000006552cf408bf498a
@@ -93,6 +93,8 @@ fn the_bytes_of_peer_messages_stay_what_they_are() {
           12044d0604ac0202
         Transfer b50101000400000000000000c780b26f7942a41d
           13ac0202
+        Diverged b50101000500000000000000f3d0f08a2074db87
+          1840edbd01
     "#]];
     check(&messages, &expected);
 }

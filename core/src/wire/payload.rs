@@ -117,9 +117,10 @@ impl<P> PeerMessage<P> {
             }
             PeerMessage::Chosen { view, index, digest } => PeerMessage::Chosen { view, index, digest },
             PeerMessage::Heartbeat { view, round, floor } => PeerMessage::Heartbeat { view, round, floor },
-            PeerMessage::HeartbeatAck { view, round, hollow_until } => {
-                PeerMessage::HeartbeatAck { view, round, hollow_until }
+            PeerMessage::HeartbeatAck { view, round, hollow_until, checkpoint } => {
+                PeerMessage::HeartbeatAck { view, round, hollow_until, checkpoint }
             }
+            PeerMessage::Diverged { index, state_hash } => PeerMessage::Diverged { index, state_hash },
             PeerMessage::Fetch { nonce, from, to } => PeerMessage::Fetch { nonce, from, to },
             PeerMessage::Entries { nonce, leading, ref entries } => {
                 let entries = entries.iter().map(|(index, batch)| Ok((*index, hold(batch)?)));

@@ -80,7 +80,12 @@ pub(super) fn peer_messages() -> Vec<PeerMessage> {
         PeerMessage::Accepted { view: VIEW, index: Index(5), digest: Digest(1 << 63), incarnation },
         PeerMessage::Chosen { view: VIEW, index: Index(5), digest: Digest(0) },
         PeerMessage::Heartbeat { view: VIEW, round: 12, floor: Index(4) },
-        PeerMessage::HeartbeatAck { view: VIEW, round: 12, hollow_until: Some(Index(u64::MAX)) },
+        PeerMessage::HeartbeatAck {
+            view: VIEW,
+            round: 12,
+            hollow_until: Some(Index(u64::MAX)),
+            checkpoint: Some((Index(64), 0x5eed)),
+        },
         PeerMessage::Fetch { nonce: ask, from: Index(5), to: Index(6) },
         PeerMessage::Entries {
             nonce: ask,
@@ -102,6 +107,7 @@ pub(super) fn peer_messages() -> Vec<PeerMessage> {
         PeerMessage::SnapshotOffer { seal },
         PeerMessage::SnapshotAck { seal, next: 3 },
         PeerMessage::SnapshotChunk { seal, number: 3, data: Bytes::from_static(b"part of a stream") },
+        PeerMessage::Diverged { index: Index(64), state_hash: 0x5eed },
     ]
 }
 

@@ -19,7 +19,7 @@ names!(NOTES, Note {
     ReadNoted { .. }, Repaired { .. }, Whole {}, Fetching { .. }, Retransmitted { .. },
     ForwardTaken { .. }, ForwardPlaced { .. }, Widened { .. }, Reassigned { .. }, BarrierPassed { .. },
     SnapshotBegun { .. }, SnapshotTaken { .. }, SnapshotLost { .. }, Restored { .. }, Receiving { .. },
-    Installed { .. }, TransferGivenUp { .. }
+    Installed { .. }, TransferGivenUp { .. }, StateDiffers { .. }
 });
 
 names!(REASONS, Ignored {

@@ -63,7 +63,13 @@ pub fn message(words: &[&str]) -> Result<PeerMessage, String> {
         "Heartbeat" => {
             PeerMessage::Heartbeat { view: view?, round: words.number("round"), floor: words.index("floor") }
         }
-        "HeartbeatAck" => PeerMessage::HeartbeatAck { view: view?, round: words.number("round"), hollow_until: None },
+        "HeartbeatAck" => PeerMessage::HeartbeatAck {
+            view: view?,
+            round: words.number("round"),
+            hollow_until: None,
+            checkpoint: Some((words.index("at"), words.number("state"))).filter(|(index, _)| *index > Index::ZERO),
+        },
+        "Diverged" => PeerMessage::Diverged { index, state_hash: words.number("state") },
         "Fetch" => PeerMessage::Fetch { nonce, from: words.index("from"), to: words.index("to") },
         "Entries" => PeerMessage::Entries { nonce, leading: None, entries: Vec::new() },
         "Barrier" => PeerMessage::Barrier { nonce },

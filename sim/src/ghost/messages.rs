@@ -81,11 +81,8 @@ impl Ghost {
                 }
                 leading.map_or(Ok(()), |(_, floor)| self.floor(node, "Entries", floor))
             }
-            PeerMessage::HeartbeatAck { view, .. } => {
-                let at = self.events;
-                self.member(node).followed.insert(view.node, (*view, at));
-                self.vouch(node, *view, "HeartbeatAck")
-            }
+            PeerMessage::Diverged { index, state_hash } => self.is_state(node, "vouches for", *index, *state_hash),
+            PeerMessage::HeartbeatAck { view, checkpoint, .. } => self.follows(node, *view, *checkpoint),
             PeerMessage::HighWater { high, floor, .. } => {
                 let at = self.events;
                 self.member(node).told.extend(to.iter().map(|reader| (reader, at)));
@@ -106,6 +103,16 @@ impl Ghost {
             | PeerMessage::SnapshotAsk { .. }
             | PeerMessage::SnapshotAck { .. } => Ok(()),
         }
+    }
+
+    /// A heartbeat is acknowledged.
+    fn follows(&mut self, node: NodeId, view: View, checkpoint: Option<(Index, u64)>) -> Result<(), Finding> {
+        let at = self.events;
+        self.member(node).followed.insert(view.node, (view, at));
+        if let Some((index, state_hash)) = checkpoint {
+            self.is_state(node, "reports", index, state_hash)?;
+        }
+        self.vouch(node, view, "HeartbeatAck")
     }
 
     /// A batch goes out to be accepted.

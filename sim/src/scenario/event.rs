@@ -39,11 +39,12 @@ pub enum MessageKind {
     SnapshotOffer,
     SnapshotAck,
     SnapshotChunk,
+    Diverged,
 }
 
 impl MessageKind {
     /// All kinds, with their names.
-    pub const NAMES: [(MessageKind, &'static str); 26] = [
+    pub const NAMES: [(MessageKind, &'static str); 27] = [
         (MessageKind::Hello, "Hello"),
         (MessageKind::Refused, "Refused"),
         (MessageKind::Canvass, "Canvass"),
@@ -70,6 +71,7 @@ impl MessageKind {
         (MessageKind::SnapshotOffer, "SnapshotOffer"),
         (MessageKind::SnapshotAck, "SnapshotAck"),
         (MessageKind::SnapshotChunk, "SnapshotChunk"),
+        (MessageKind::Diverged, "Diverged"),
     ];
 }
 
@@ -117,6 +119,7 @@ impl Subject {
             PeerMessage::SnapshotOffer { seal } => (MessageKind::SnapshotOffer, None, Some(seal.index)),
             PeerMessage::SnapshotAck { seal, .. } => (MessageKind::SnapshotAck, None, Some(seal.index)),
             PeerMessage::SnapshotChunk { seal, .. } => (MessageKind::SnapshotChunk, None, Some(seal.index)),
+            PeerMessage::Diverged { index, .. } => (MessageKind::Diverged, None, Some(*index)),
         };
         Self { kind, view, index }
     }
@@ -286,6 +289,7 @@ impl EventKind {
             | Note::SnapshotLost { .. }
             | Note::Restored { .. }
             | Note::TransferGivenUp { .. }
+            | Note::StateDiffers { .. }
             | Note::Whole => return None,
         })
     }

@@ -46,7 +46,8 @@ fn counter_of(note: &Note) -> Option<Counter> {
         | Note::Founded { .. }
         | Note::Verified { .. }
         | Note::Promised { .. }
-        | Note::SnapshotBegun { .. } => {
+        | Note::SnapshotBegun { .. }
+        | Note::StateDiffers { .. } => {
             return None;
         }
         Note::Whole => Counter::LossesRepaired,

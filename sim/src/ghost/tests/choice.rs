@@ -185,7 +185,7 @@ fn a_read_that_no_quorum_confirmed_after_it_arrived_is_found() {
     let connection = ConnectionId(3);
     let read = ClientRequest::Read { tag: 5, payload: "".into() };
     let answer = |tag| ClientResponse::Read { tag, revision: Revision(0), payload: "".into() };
-    let ack = |view| PeerMessage::HeartbeatAck { view, round: 1, hollow_until: None };
+    let ack = |view| PeerMessage::HeartbeatAck { view, round: 1, hollow_until: None, checkpoint: None };
     // What happens between the read's arrival and its answer, and the tag answered.
     for (followed, restarts, tag, good) in [
         (Some(view), false, 5, true),
@@ -256,7 +256,7 @@ fn a_refused_repetition_takes_nothing_from_the_read_that_waits() {
     for (answers, good) in [(1, true), (2, false)] {
         let mut play = Play::led(N0, N1, 1);
         play.ghost.asked(N0, connection, &read);
-        play.sends(N1, PeerMessage::HeartbeatAck { view, round: 1, hollow_until: None });
+        play.sends(N1, PeerMessage::HeartbeatAck { view, round: 1, hollow_until: None, checkpoint: None });
         play.ghost.asked(N0, connection, &read);
         play.ghost.replied(play.now, N0, connection, &refused);
         for _ in 0..answers {
@@ -363,7 +363,7 @@ fn batches_over_their_bounds_and_messages_to_oneself_are_found() {
         if good { play.fine() } else { play.found(Oracle::Bounds, "batch holds 3") }
     }
     let mut play = Play::led(N0, N1, 1);
-    let ack = PeerMessage::HeartbeatAck { view: view(1, N0), round: 1, hollow_until: None };
+    let ack = PeerMessage::HeartbeatAck { view: view(1, N0), round: 1, hollow_until: None, checkpoint: None };
     play.ghost.sent(play.now, N0, NodeSet::only(N0), &ack);
     assert_eq!(play.ghost.violation().map(|violation| violation.oracle), Some(Oracle::Bounds));
 }

@@ -7,7 +7,7 @@ fn a_promise_that_is_not_durable_is_found_in_whatever_relies_on_it() {
     let higher = view(2, N1);
     let relies = [
         PeerMessage::Promise(Box::new(promise(higher, Vec::new()))),
-        PeerMessage::HeartbeatAck { view: higher, round: 1, hollow_until: None },
+        PeerMessage::HeartbeatAck { view: higher, round: 1, hollow_until: None, checkpoint: None },
         PeerMessage::Prepare { view: higher, from: Index(1) },
         PeerMessage::Heartbeat { view: higher, round: 1, floor: Index::ZERO },
         PeerMessage::Accept { view: higher, index: Index(1), batch: batch(1), floor: Index::ZERO, coordinator: N1 },

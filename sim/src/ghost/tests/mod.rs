@@ -215,7 +215,7 @@ fn an_ordinary_life_is_fine_and_every_oracle_has_looked() {
     play.answers(N0, 1, 1);
     play.ghost.asked(N0, ConnectionId(0), &ClientRequest::Read { tag: 1, payload: "".into() });
     play.sends(N0, PeerMessage::Heartbeat { view, round: 1, floor: Index(1) });
-    play.sends(N1, PeerMessage::HeartbeatAck { view, round: 1, hollow_until: None });
+    play.sends(N1, PeerMessage::HeartbeatAck { view, round: 1, hollow_until: None, checkpoint: None });
     let answer = ClientResponse::Read { tag: 1, revision: Revision(1), payload: "".into() };
     play.ghost.replied(play.now, N0, ConnectionId(0), &answer);
     play.sends(N0, PeerMessage::Chosen { view, index: Index(1), digest: digest(mine) });
