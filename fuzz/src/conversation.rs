@@ -167,7 +167,7 @@ impl Scene {
 }
 
 /// What the leader and a follower hear while a client writes, when an election comes, and when a member comes back that
-/// has missed something; and a client's requests.
+/// has missed a little, or more than there is in any log; and a client's requests.
 pub fn samples() -> Vec<(&'static str, Vec<u8>)> {
     let writing = recorded(|scene| {
         scene.write(3, b"C");
@@ -190,6 +190,21 @@ pub fn samples() -> Vec<(&'static str, Vec<u8>)> {
         (3..9).for_each(|sequence| scene.write(sequence, b"D"));
         scene.run();
         scene.members[follower] = away;
+        for _ in 0..10 {
+            scene.members.iter_mut().for_each(Member::pass_time);
+            scene.run();
+        }
+    });
+    let missing = recorded(|scene| {
+        let follower = usize::from(scene.follower.0);
+        let away = scene.members[follower].clone();
+        for sequence in 3..20 {
+            scene.write(sequence, b"E");
+            scene.run();
+        }
+        scene.members[follower] = away;
+        // What was said while it was away would fill the sample.
+        scene.heard.clear();
         for _ in 0..10 {
             scene.members.iter_mut().for_each(Member::pass_time);
             scene.run();
@@ -221,6 +236,7 @@ pub fn samples() -> Vec<(&'static str, Vec<u8>)> {
         (["writing_leader", "writing_follower"], writing),
         (["electing_leader", "electing_follower"], electing),
         (["returning_leader", "returning_follower"], returning),
+        (["missing_leader", "missing_follower"], missing),
     ] {
         samples.extend([(names[0], leader), (names[1], follower)]);
     }
@@ -286,7 +302,9 @@ mod tests {
             .collect();
         kinds.sort();
         kinds.dedup();
-        for kind in ["Accept", "Accepted", "Entries", "Fetch", "Heartbeat", "HeartbeatAck", "Prepare", "Promise"] {
+        let snapshots = ["SnapshotOffer", "SnapshotAck", "SnapshotChunk"];
+        let others = ["Accept", "Accepted", "Entries", "Fetch", "Heartbeat", "HeartbeatAck", "Prepare", "Promise"];
+        for kind in others.iter().chain(&snapshots) {
             assert!(kinds.iter().any(|seen| seen == kind), "no {kind} among {kinds:?}");
         }
     }

@@ -8,10 +8,12 @@ use bytes::Bytes;
 use ios_core::{
     Config, OpenError,
     batch::{Batch, BatchBuilder, Command},
-    ids::{DiskNonce, Index, NodeId, Sequence, SessionId, View},
-    interface::{DiskResult, Output},
+    ids::{ConnectionId, DiskNonce, Index, NodeId, Sequence, SessionId, View},
+    interface::{DiskResult, FileId, Input, Output},
     journal::{self, Journal, JournalError, Record, Recovered},
+    message::ClientRequest,
     options::Seal,
+    service::kv::{Operation, request},
     time::Time,
 };
 
@@ -85,7 +87,7 @@ fn check_recovered(recovered: &Recovered) {
 /// Records acceptances at free indexes, more than one segment holds.
 fn append(journal: &mut Journal, directory: &mut Directory, recovered: &Recovered) -> Vec<(Index, Batch)> {
     let is_free = |index: &Index| recovered.entries.iter().all(|entry| entry.index != *index);
-    let free: Vec<Index> = (1..).map(Index).filter(is_free).take(20).collect();
+    let free: Vec<Index> = (recovered.base.0 + 1..).map(Index).filter(is_free).take(20).collect();
     let added: Vec<_> = free.into_iter().map(|index| (index, batch(index.0 as usize % 50))).collect();
     for (index, batch) in &added {
         let view = recovered.identity.promised;
@@ -157,7 +159,7 @@ fn repair_checksums(bytes: &mut [u8]) {
     for at in (0..bytes.len()).step_by(8) {
         let Some(magic) = bytes[at..].first_chunk::<4>() else { return };
         let end = match magic {
-            b"ioNd" | b"ioSg" if at % BLOCK == 0 => {
+            b"ioNd" | b"ioSg" | b"ioSn" if at % BLOCK == 0 => {
                 let length = bytes.get(at + 12..at + 16).map(|four| u32::from_le_bytes(four.try_into().expect("four")));
                 16 + length.unwrap_or(0) as usize
             }
@@ -231,6 +233,13 @@ pub fn samples() -> Vec<(&'static str, Vec<u8>)> {
         .last()
         .expect("a segment holds a batch");
     unreadable.lose(last, 8192..size);
+    let snapshot = snapshotted(fresh.clone());
+    let mut lost = snapshot.clone();
+    let (file, size) = lost
+        .contents()
+        .find_map(|(file, bytes)| matches!(file, FileId::Snapshot(_)).then_some((file, bytes.len())))
+        .expect("it has taken snapshots");
+    lost.lose(file, 4096..size);
     let all = [
         ("fresh", fresh),
         ("first", first),
@@ -241,8 +250,31 @@ pub fn samples() -> Vec<(&'static str, Vec<u8>)> {
         ("unreadable", unreadable),
         ("apart", apart),
         ("promised", promised),
+        ("snapshot", snapshot),
+        ("snapshot_lost", lost),
     ];
     all.map(|(name, directory)| (name, directory.encode())).to_vec()
+}
+
+/// What a whole node leaves that is alone in its cluster and has taken snapshots.
+fn snapshotted(fresh: Directory) -> Directory {
+    let mut member = Member::open(owner(Seal::Lazy), fresh).expect("a fresh directory opens");
+    member.settle();
+    while member.node().status().role != "leader" {
+        member.pass_time();
+    }
+    let session = SessionId { index: Index(1), position: 0 };
+    let put = |sequence: u64| {
+        let (key, value) = (sequence.to_le_bytes(), [b'v'; 40]);
+        let payload = request::encode(&[Operation::Put { key: &key, value: &value }]).expect("a small request");
+        ClientRequest::Write { session, sequence: Sequence(sequence), acked: Sequence(0), payload }
+    };
+    let requests = [ClientRequest::Register { tag: 1 }].into_iter().chain((1..=20).map(put));
+    for request in requests {
+        member.feed(Input::Client { connection: ConnectionId(1), request });
+        member.settle();
+    }
+    member.disk().clone()
 }
 
 const VIEW: View = View { round: 1, node: NodeId(0) };
@@ -291,6 +323,8 @@ mod tests {
         assert_eq!(find("crashed").entries.len(), 7);
         assert!(find("rotten").entries.iter().any(|entry| entry.unknown.is_some()), "{:?}", find("rotten"));
         assert!(find("unreadable").loss);
+        let seal = find("snapshot").snapshot.expect("its snapshot can be read");
+        assert_eq!((find("snapshot_lost").snapshot, find("snapshot_lost").base), (None, seal.index));
         assert!(samples.iter().any(|(_, recovered)| recovered.entries.iter().any(|entry| entry.committed)));
     }
 

@@ -14,12 +14,13 @@ use ios_core::{
 };
 use std::{collections::VecDeque, fmt::Debug, mem};
 
-/// A cluster of this many members, with small segments, so that a few dozen records fill one.
+/// A cluster of this many members, with small segments, so that a few dozen records fill one, and frequent snapshots.
 pub fn config(node: u8, members: u8, seal: Seal) -> Config {
     let draft = ConfigurationDraft { members: (0..members).map(NodeId).collect(), window: 4, ..Default::default() };
     let configuration = Configuration::new(draft).expect("a legal configuration");
     let journal = JournalOptions { segment_bytes: 24 << 10, segment_records: 16, seal, ..JournalOptions::default() };
-    let options = Options { max_batch_bytes: 4 << 10, journal, ..Options::default() };
+    let options =
+        Options { max_batch_bytes: 4 << 10, snapshot_interval: 4, snapshot_block: 256, journal, ..Options::default() };
     Config { node: NodeId(node), configuration, options }
 }
 
@@ -118,6 +119,11 @@ impl Member {
     pub fn pass_time_until(&mut self, time: Time) {
         self.now = self.now.max(time);
         self.settle();
+    }
+
+    /// The disk as it is now.
+    pub fn disk(&self) -> &Directory {
+        &self.disk
     }
 
     /// Takes what was sent since the last time.
