@@ -3,9 +3,11 @@
 //! Exit codes: 0 as expected, 1 a violation (or a scenario that did not do what it says), 2 usage or unreadable input,
 //! 3 time used up before every seed was run.
 
+mod endurance_command;
 mod study_command;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, error::ErrorKind};
+use endurance_command::EnduranceArgs;
 use indicatif::{ProgressBar, ProgressStyle};
 use sim::{
     generator::{Profile, generate},
@@ -104,6 +106,9 @@ enum Command {
     /// Measure, in virtual time, what quorum sizes and ways of replicating cost and gain; succeed if that is as it
     /// should be
     Study(Box<StudyArgs>),
+    /// Commit a million requests in one cluster that takes snapshots; succeed if the last tenth costs and holds no more
+    /// than the first
+    Endurance(EnduranceArgs),
     /// Name the oracles, the kinds of faults and the counters
     List,
 }
@@ -128,6 +133,7 @@ fn main() -> ExitCode {
         }
         Some(Command::Explain { file }) => explain(&file),
         Some(Command::Study(args)) => study(&args),
+        Some(Command::Endurance(args)) => endurance(&args),
         Some(Command::List) => {
             print(&list());
             Ok(EXPECTED)
@@ -284,6 +290,12 @@ fn replay(files: &[PathBuf], seed: Option<u64>) -> Result<u8, String> {
 
 fn study(args: &StudyArgs) -> Result<u8, String> {
     let (text, as_expected) = study_command::study(args, &progress_bar)?;
+    print(&text);
+    Ok(if as_expected { EXPECTED } else { VIOLATED })
+}
+
+fn endurance(args: &EnduranceArgs) -> Result<u8, String> {
+    let (text, as_expected) = endurance_command::endurance(args);
     print(&text);
     Ok(if as_expected { EXPECTED } else { VIOLATED })
 }

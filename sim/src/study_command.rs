@@ -108,6 +108,7 @@ fn plan(args: &StudyArgs) -> Result<Plan, String> {
             payload: args.payload as usize,
             batch: args.batch as usize,
             measured: args.measure,
+            ..Conditions::default()
         },
         seed: args.seed,
     })

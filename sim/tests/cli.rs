@@ -67,6 +67,17 @@ fn a_study_prints_and_writes_its_figures() {
 }
 
 #[test]
+fn a_long_run_is_judged_by_its_tenths() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = check(folder.path(), &["endurance", "--commits", "3000", "--snapshot-interval", "100"], 0, "snapshots");
+    for part in ["tenth", "holds  events", "holds  disk"] {
+        assert!(text.contains(part), "{part} is missing:\n{text}");
+    }
+    check(folder.path(), &["endurance", "--commits", "3000", "--snapshot-interval", "0"], 1, "FAILS  disk");
+    check(folder.path(), &["endurance", "--commits", "10"], 2, "10 is not in 1000..");
+}
+
+#[test]
 fn one_run_prints_the_same_report_every_time() {
     let folder = tempfile::tempdir().unwrap();
     let first = check(folder.path(), &["--seed", "42", "--profile", "calm"], 0, "verdict ok");

@@ -113,6 +113,7 @@ pub(super) struct Cluster<'a> {
     outputs: Vec<Output>,
     /// Who led when measuring began.
     leader: NodeId,
+    events: u64,
     digest: u64,
 }
 
@@ -127,7 +128,7 @@ pub fn run(setup: &Setup) -> Figures {
 }
 
 impl<'a> Cluster<'a> {
-    fn new(setup: &'a Setup) -> Self {
+    pub(super) fn new(setup: &'a Setup) -> Self {
         let conditions = &setup.conditions;
         let (nodes, clients) = (usize::from(setup.nodes), usize::from(conditions.outstanding));
         let choose = Chooser::new(setup.seed);
@@ -143,6 +144,7 @@ impl<'a> Cluster<'a> {
             encoder: Encoder::default(),
             outputs: Vec::new(),
             leader: NodeId(0),
+            events: 0,
             digest: mix(setup.seed),
         };
         // Nobody begins at the same instant as anybody else, or they would go on in step.
@@ -155,11 +157,42 @@ impl<'a> Cluster<'a> {
         cluster
     }
 
+    /// Goes on until measuring begins.
+    pub(super) fn warm_up(&mut self) {
+        while let Some(item) = self.agenda.take(Time::ZERO + WARM_UP) {
+            self.happen(item);
+        }
+    }
+
+    /// Goes on until so many more requests are answered. Says what that came to, and how many snapshots were taken.
+    pub(super) fn stretch(&mut self, requests: u64) -> (Figures, u64) {
+        let members = self.members.len();
+        self.meter.begin(self.now());
+        while self.meter.answered() < requests {
+            let item = self.agenda.take(Time(u64::MAX)).expect("heartbeats never end");
+            self.happen(item);
+        }
+        let meter = mem::replace(&mut self.meter, Meter::new(members));
+        let snapshots = meter.snapshots();
+        (meter.conclude(self.now(), usize::from(self.leader.0), self.digest), snapshots)
+    }
+
+    /// How much has happened.
+    pub(super) fn events(&self) -> u64 {
+        self.events
+    }
+
+    /// What lies on the fullest disk.
+    pub(super) fn disk_bytes(&self) -> u64 {
+        self.members.iter().map(|member| member.disk.size()).max().unwrap_or(0)
+    }
+
     pub(super) fn now(&self) -> Time {
         self.agenda.now()
     }
 
     fn happen(&mut self, item: Item) {
+        self.events += 1;
         self.digest = mix(self.digest.rotate_left(5) ^ self.now().0);
         match item {
             Item::Switch(parcel) => self.forward(parcel),
@@ -304,6 +337,7 @@ impl<'a> Cluster<'a> {
                 self.member(id).leading = Some(*view);
             }
             Note::SteppedDown { .. } => self.member(id).leading = None,
+            Note::SnapshotTaken { .. } => self.meter.takes_snapshot(),
             Note::Applied { index, state_hash, .. } => self.digest = mix(self.digest ^ index.0 ^ *state_hash),
             _ => {}
         }

@@ -12,9 +12,6 @@ use ios_core::options::Participant;
 pub const OUTAGE_MAX: f64 = 4.0;
 /// How many times the healthy latency one bad follower may cost.
 pub const FOLLOWER_MAX: f64 = 2.0;
-/// What has grown by less from the smallest to the largest cluster is about constant: from two copies of a batch to
-/// nine a broadcast grows four and a half times.
-const CONSTANT: f64 = 1.5;
 /// Two figures closer than this are taken for equal.
 const NOISE: f64 = 0.03;
 
@@ -83,7 +80,7 @@ fn smaller_is_better(study: &Study, mode: Mode) -> Vec<Finding> {
         return Vec::new();
     }
     let name = mode.name;
-    let better = |ratio: f64, nodes: &Ratio| ratio > 1.0 + NOISE || mode.delegates && nodes.at == "n=3";
+    let better = |ratio: f64, nodes: &Ratio| ratio > 1.0 + NOISE || mode.growth_max.is_some() && nodes.at == "n=3";
     vec![
         Finding {
             claim: format!("{name}: Q2 = 1 commits more than a majority does, times"),
@@ -134,10 +131,11 @@ fn growth(study: &Study, mode: Mode) -> Option<Finding> {
     let sent = |nodes: u8| study.cell(nodes, Setup::majority(nodes), mode).map(|it| it.per_commit(it.leader_sent));
     let grown = sent(*most)? / sent(*least)?;
     let copies = f64::from(most - 1) / f64::from((*least).max(2) - 1);
-    (mode.delegates && least < most).then(|| Finding {
+    let growth_max = mode.growth_max.filter(|_| least < most)?;
+    Some(Finding {
         claim: format!("{}: what leaves the leader for each commit hardly grows with the cluster, times", mode.name),
         found: format!("{grown:.2} from n={least} to n={most}, where the others are {copies:.2} times as many"),
-        holds: grown < CONSTANT,
+        holds: grown < growth_max,
     })
 }
 

@@ -20,6 +20,7 @@ pub struct Meter {
     gap: Span,
     failed: u64,
     elections: u64,
+    snapshots: u64,
 }
 
 /// What a run came to. All counts are of the measured time alone.
@@ -77,7 +78,23 @@ impl Meter {
             gap: Span::ZERO,
             failed: 0,
             elections: 0,
+            snapshots: 0,
         }
+    }
+
+    /// How many requests are answered by now.
+    pub fn answered(&self) -> u64 {
+        self.latencies.len() as u64
+    }
+
+    /// A member has taken a snapshot.
+    pub fn takes_snapshot(&mut self) {
+        self.snapshots += u64::from(self.since.is_some());
+    }
+
+    /// How many snapshots members have taken.
+    pub fn snapshots(&self) -> u64 {
+        self.snapshots
     }
 
     /// Counts from now on.

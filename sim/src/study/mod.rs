@@ -12,6 +12,7 @@
 //! | [`wires`] | the network: bandwidth, distance, queues |
 //! | [`meter`] | what is counted |
 //! | [`findings`] | what the figures should show, and whether they do |
+//! | [`endurance`] | one long run, cut into tenths |
 //! | [`table`], [`page`], [`plot`] | what is printed, as text, CSV and one HTML page |
 //!
 //! Deliberately absent: chance in the network, faults beyond the one of the setup, and judgement of what was answered;
@@ -19,6 +20,7 @@
 
 pub mod cluster;
 mod customers;
+pub mod endurance;
 pub mod findings;
 pub mod meter;
 pub mod page;

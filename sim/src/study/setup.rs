@@ -15,32 +15,34 @@ pub struct Mode {
     pub name: &'static str,
     /// What it means.
     pub about: &'static str,
-    /// Whether batches leave the leader once, and somebody else sends them to everyone.
-    pub delegates: bool,
+    /// How many times as much may leave the leader for each commit in the largest cluster as in the smallest, where
+    /// somebody else sends its batches to everyone; nothing where it sends them itself.
+    pub growth_max: Option<f64>,
     /// What it changes in every member's settings.
     set: fn(&mut Options),
 }
 
 /// All modes. To study another one, add its row.
 pub const MODES: [Mode; 4] = [
-    Mode { name: "simple", about: "the leader sends every batch to every member", delegates: false, set: |_| {} },
+    Mode { name: "simple", about: "the leader sends every batch to every member", growth_max: None, set: |_| {} },
     Mode {
         name: "thrifty",
         about: "the leader sends every batch to as many members as suffice, and to the others when those are late",
-        delegates: false,
+        growth_max: None,
         set: |options| options.thrifty = true,
     },
     Mode {
         name: "delegated",
         about: "the leader hands every batch to one of the others in turn, which sends it to all",
-        delegates: true,
+        growth_max: Some(1.5),
         set: |options| options.delegate = Delegate::Rotate(MEMBERS_MAX as u8),
     },
     Mode {
         name: "forwarder",
         about: "members hand their clients' requests to the leader, and send the batches it makes of them to all; as \
                 they execute them in order before they answer, everyone is told at once what is chosen",
-        delegates: true,
+        // Batches of clients that are connected to the leader it sends itself.
+        growth_max: Some(2.0),
         set: |options| {
             options.delegate = Delegate::Forwarder;
             options.participant = Participant::Forward;
@@ -147,6 +149,10 @@ pub struct Conditions {
     pub payload: usize,
     /// Most requests in one batch.
     pub batch: usize,
+    /// Batches between two snapshots.
+    pub snapshot_interval: u64,
+    /// Bytes of a log segment, and most records in it.
+    pub segment: (u64, u32),
     /// For how long is measured.
     pub measured: Span,
 }
@@ -161,6 +167,8 @@ impl Default for Conditions {
             outstanding: 10,
             payload: 464,
             batch: 1,
+            snapshot_interval: Options::default().snapshot_interval,
+            segment: (4 << 20, 8 << 10),
             measured: Span::secs(10),
         }
     }
@@ -203,9 +211,16 @@ impl Setup {
 
     /// What every member is set to.
     pub fn options(&self) -> Options {
-        let journal = JournalOptions { segment_bytes: 4 << 20, segment_records: 8 << 10, ..JournalOptions::default() };
+        let (segment_bytes, segment_records) = self.conditions.segment;
+        let journal = JournalOptions { segment_bytes, segment_records, ..JournalOptions::default() };
         let client_addresses = (0..self.nodes).map(|id| (NodeId(id), NodeId(id).to_string())).collect();
-        let mut options = Options { max_batch: self.conditions.batch, journal, client_addresses, ..Options::default() };
+        let mut options = Options {
+            max_batch: self.conditions.batch,
+            snapshot_interval: self.conditions.snapshot_interval,
+            journal,
+            client_addresses,
+            ..Options::default()
+        };
         (self.mode.set)(&mut options);
         options
     }

@@ -210,6 +210,11 @@ impl SimDisk {
         }
     }
 
+    /// How long all files are together.
+    pub fn size(&self) -> u64 {
+        self.files.iter().map(|file| file.size).sum()
+    }
+
     /// How long the durable image of a file is.
     pub fn durable_length(&self, id: FileId) -> u64 {
         self.files.iter().find(|file| file.id == id).map_or(0, |file| file.size)
