@@ -44,42 +44,44 @@ fn without_settings_the_defaults_hold() {
     assert_eq!(file.member(NodeId(1)), None);
 }
 
+/// Every key there is, none at its default.
+const EVERY_KEY: &str = r#"
+[cluster]
+quorum = "fixed:2"
+window = 7
+index_exclusivity = true
+implicit_commit = true
+session_ttl = "9s"
+application = "dummy"
+[node]
+explicit_commit = true
+thrifty = true
+delegate = "2"
+participant = "forward"
+participant_read = true
+max_batch = 11
+max_batch_bytes = 1_200
+batch_interval = "13ms"
+queue_max = 14
+snapshot_interval = 16
+length = 17
+snapshot_block = 1_800
+reads_max = 15
+clients_max = 21
+[timing]
+heartbeat = "16ms"
+election_timeout = "170ms"
+[journal]
+persistence = "fsync"
+segment_bytes = 0x2000000
+segment_records = 1900
+seal = "eager"
+seal_idle = "20ms"
+"#;
+
 #[test]
 fn every_key_reaches_its_value() {
-    let text = r#"
-        [cluster]
-        quorum = "fixed:2"
-        window = 7
-        index_exclusivity = true
-        implicit_commit = true
-        session_ttl = "9s"
-        application = "dummy"
-        [node]
-        explicit_commit = true
-        thrifty = true
-        delegate = "2"
-        participant = "forward"
-        participant_read = true
-        max_batch = 11
-        max_batch_bytes = 1_200
-        batch_interval = "13ms"
-        queue_max = 14
-        snapshot_interval = 16
-        length = 17
-        snapshot_block = 1_800
-        reads_max = 15
-        clients_max = 21
-        [timing]
-        heartbeat = "16ms"
-        election_timeout = "170ms"
-        [journal]
-        persistence = "fsync"
-        segment_bytes = 0x2000000
-        segment_records = 1900
-        seal = "eager"
-        seal_idle = "20ms"
-    "#;
-    let file = ClusterFile::parse("ios.toml", &format!("{text}{MEMBERS}")).unwrap();
+    let file = ClusterFile::parse("ios.toml", &format!("{EVERY_KEY}{MEMBERS}")).unwrap();
     // Written out in full, so that a new option does not compile until it is read and tested.
     let options = Options {
         heartbeat: Span::millis(16),

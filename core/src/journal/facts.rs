@@ -194,6 +194,8 @@ impl Witness {
                 self.held.entry(*segment).or_default().extend(found);
                 Vec::new()
             }
+            // The first half of an update may go back: see the header of `identity`.
+            DiskAction::Write { file: FileId::Identity, writes } if !identity::ends_update(writes) => Vec::new(),
             DiskAction::Write { file: FileId::Identity, writes } => {
                 let mut found = facts(FileId::Identity, writes);
                 for fact in &found {

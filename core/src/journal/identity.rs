@@ -5,6 +5,11 @@
 //! are left even if one of them rots; after a completed update any four may rot. A directory opens with the highest
 //! counter that two equal slots agree on, and the next update counts on from the highest counter *seen*, so that a
 //! lone leftover of an interrupted update never meets its equal later.
+//!
+//! What a life opens with may still be on its way: a process that died left its second half in the page cache alone,
+//! and the next update, which begins with the other half, and a power loss together bring back what was there before
+//! both. Nobody relies on it: the life that wrote it acts on it once both halves are durable, and the life that opened
+//! with it once an update of its own is.
 
 use super::{
     Identity, JournalError,
@@ -68,7 +73,12 @@ pub fn identity_of(image: &[u8]) -> Option<Identity> {
     choose(image).ok().map(|file| file.stored.identity)
 }
 
-/// What a write to the identity file makes durable: the newest state that two of its slots agree on.
+/// Whether a write to the identity file ends an update.
+pub(super) fn ends_update(writes: &[(u64, Bytes)]) -> bool {
+    writes.iter().any(|(offset, _)| *offset >= (HALF * BLOCK) as u64)
+}
+
+/// What a write to the identity file says: the newest state that two of its slots agree on.
 pub(super) fn agreed(writes: &[(u64, Bytes)]) -> Option<Stored> {
     let slots = decoded(writes.iter().flat_map(|(_, bytes)| bytes.chunks(BLOCK)));
     newest_pair(&slots.into_iter().filter_map(good).collect::<Vec<_>>())

@@ -95,6 +95,8 @@ pub(super) struct Draft {
     op: Option<OpId>,
     /// The change of the identity that seals it.
     sealing: Option<u64>,
+    /// The file of the snapshot that counted before.
+    replaces: Option<FileId>,
 }
 
 /// Everything the journal knows of snapshots.
@@ -191,6 +193,8 @@ impl Journal {
     pub fn draft_snapshot(&mut self, index: Index, state_hash: u64, block: u32, out: &mut Vec<Output>) {
         assert!(self.keeps_snapshots(), "a journal that writes nothing has no snapshots");
         assert!(self.snapshot().is_none_or(|seal| seal.index < index), "a snapshot is only replaced by a newer one");
+        let named = self.identity.stored.snapshot;
+        assert!(named.is_none_or(|seal| seal.index <= index), "what a snapshot once stood for stays in one");
         self.abandon_snapshot(out);
         let seal = SnapshotSeal { index, state_hash, block, length: 0, checksum: 0 };
         let file = file_of(&seal);
@@ -201,7 +205,7 @@ impl Journal {
         let head = Bytes::from(super::block::encode(MAGIC, &header));
         let op = self.next_op();
         out.push(Output::Disk { op, action: DiskAction::Create { file, size: BLOCK as u64, head } });
-        self.snapshots.draft = Some(Draft { seal, blocks: 0, op: Some(op), sealing: None });
+        self.snapshots.draft = Some(Draft { seal, blocks: 0, op: Some(op), sealing: None, replaces: None });
     }
 
     /// Whether the snapshot that is being written can take its next block, or its seal.
@@ -241,7 +245,8 @@ impl Journal {
         };
         let draft = self.snapshots.draft.as_mut().expect("just seen");
         let seal = draft.seal;
-        self.identity.stored.snapshot = Some(seal);
+        let before = self.identity.stored.snapshot.replace(seal);
+        draft.replaces = before.map(|before| file_of(&before)).filter(|file| *file != file_of(&seal));
         draft.sealing = Some(self.identity.changed());
         if losses_are_over {
             let oldest = self.snapshots.oldest_above(seal.index, current);
@@ -276,15 +281,12 @@ impl Journal {
         let sealing = self.snapshots.draft.as_ref().and_then(|draft| draft.sealing);
         if sealing.is_some_and(|change| self.identity.is_durable(change)) {
             let draft = self.snapshots.draft.take().expect("just seen");
-            let before = self.snapshots.current.replace(draft.seal);
+            self.snapshots.current = Some(draft.seal);
             self.snapshots.sealed = Some(draft.seal);
             let oldest = self.identity.stored.oldest;
             let gone = self.snapshots.segments.partition_point(|(segment, _)| *segment < oldest);
             let segments = self.snapshots.segments.drain(..gone).map(|(segment, _)| FileId::Segment(segment));
-            self.snapshots.doomed.extend(segments);
-            self.snapshots
-                .doomed
-                .extend(before.map(|seal| file_of(&seal)).filter(|file| *file != file_of(&draft.seal)));
+            self.snapshots.doomed.extend(segments.chain(draft.replaces));
         }
         self.remove_doomed(out);
     }

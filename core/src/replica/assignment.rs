@@ -281,6 +281,7 @@ impl Assignments {
     pub(super) fn pass_over(&mut self, turn: &mut Turn, index: Index, leader: Option<NodeId>) {
         while let Some((_, _, count)) = self.waiting.pop_front_if(|(waits, _, _)| *waits <= index) {
             for waiter in self.waiters.drain(..count) {
+                self.forwarders -= usize::from(waiter.connection().is_none());
                 refuse(turn, waiter, Refusal::Deposed { leader });
             }
         }

@@ -13,9 +13,15 @@
 //!    k away, which is done with what is committed only: if M contains a replication quorum then, or nothing was
 //!    accepted by the others, only a snapshot tells what is.
 //!
-//! If k was known to be chosen *before* any of these promises was asked for, u's batch is not only safe to propose but
-//! the chosen one: whoever accepted it and is not in M had done so by then, and tells. Those who have compacted k away
-//! vote for it no more, so that matters. (Had it become known later, a higher view might have chosen it.)
+//! If k was known to be chosen when the candidate stood, u's batch is not only safe to propose but the chosen one. By
+//! then some replication quorum A had accepted batch b at k in one view v, durably. If v is above the candidate's view,
+//! all of A had promised v before this `Prepare` left, so none of A answers it: A is within M, and we wait. (It cannot
+//! be the candidate's own view: that one opens later, and once.) Else take any member of A outside M. It accepted
+//! (v, b) before it promised, has not compacted k away and lost nothing it cannot name, so it tells of an acceptance in
+//! v or above, or of an unknown not above u. So u is at least v, and from v on every view proposes b at k. Nothing in
+//! this rests on recovery quorums meeting each other. Had k become known only later, A might have accepted above the
+//! candidate's view *after* some of it had promised. It matters because those who have compacted k away vote for it no
+//! more.
 //!
 //! Safe although answers are of different ages: a promise binds from the moment it is answered, so what an answer says
 //! of views below stays complete, and `committed` knowledge that arrives later only confirms.

@@ -383,7 +383,7 @@ impl Replica {
     /// by a leader of an earlier view, whose floor at the time is within this one's recovered range; so it lies within
     /// a window above.
     fn measure_loss(&mut self, floor: Index) {
-        let window = self.history.configuration_at(floor.next()).window();
+        let window = self.history.configuration_at(floor.plus(1)).window();
         if let Some(hollow) = &mut self.hollow {
             hollow.until.get_or_insert(floor.plus(window));
         }

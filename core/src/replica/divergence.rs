@@ -7,10 +7,11 @@
 //! leader compares that with its own of the same index.
 //!
 //! Two hashes do not say which of them is wrong; a majority of the members does, whatever the quorums are. Whom the
-//! leader and a majority contradict is told so, looks for itself, and stops. A leader that no majority can agree with
-//! any more stops itself: with two members that is what a difference comes to, for nobody can tell who should go on.
-//! Comparing decides nothing else, so late, lost and repeated reports do no harm; the next one comes with the next
-//! heartbeat.
+//! leader and a majority contradict is told so, looks for itself, and stops. Only who agrees at that index or a later
+//! one counts toward the majority: what was damaged just now was in order a moment ago. A leader that no majority can
+//! agree with any more stops itself: with two members that is what a difference comes to, for nobody can tell who
+//! should go on. Comparing decides nothing else, so late, lost and repeated reports do no harm; the next one comes with
+//! the next heartbeat.
 
 use super::{Replica, Role, turn::Turn};
 use crate::{
@@ -18,7 +19,7 @@ use crate::{
     interface::{Fault, Ignored, Note},
     message::PeerMessage,
 };
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeMap, VecDeque};
 
 /// Every so many indexes the hash of the state is remembered.
 pub const CHECKPOINT_EVERY: u64 = 64;
@@ -30,9 +31,8 @@ const CHECKPOINTS_MAX: usize = 128;
 pub(super) struct Checkpoints {
     /// The latest of one's own, ascending: index, and hash of the state after it.
     own: VecDeque<(Index, u64)>,
-    /// As leader: who was compared, and whose state differed the last time.
-    compared: NodeSet,
-    differ: NodeSet,
+    /// As leader: where each follower was compared the last time, and whether it agreed.
+    compared: BTreeMap<NodeId, (Index, bool)>,
 }
 
 impl Checkpoints {
@@ -53,6 +53,11 @@ impl Replica {
         }
     }
 
+    /// Another state has taken the place of the one that was remembered.
+    pub(super) fn forget_states(&mut self) {
+        self.checkpoints.own.clear();
+    }
+
     /// What to tell a leader of one's state.
     pub(super) fn checkpoint(&self) -> Option<(Index, u64)> {
         self.checkpoints.own.back().copied()
@@ -60,26 +65,24 @@ impl Replica {
 
     /// A new leader has compared nobody yet.
     pub(super) fn compare_anew(&mut self) {
-        (self.checkpoints.compared, self.checkpoints.differ) = (NodeSet::EMPTY, NodeSet::EMPTY);
+        self.checkpoints.compared.clear();
     }
 
     /// Compares what a follower of this leader says of its state.
     pub(super) fn compare_state(&mut self, turn: &mut Turn, from: NodeId, checkpoint: Option<(Index, u64)>) {
         let Some((index, theirs)) = checkpoint else { return };
         let Some(state_hash) = self.checkpoints.at(index) else { return };
-        let members = self.members();
-        let checkpoints = &mut self.checkpoints;
-        checkpoints.compared = checkpoints.compared.with(from);
-        checkpoints.differ = checkpoints.differ.without(from);
+        let members = self.members().len();
+        let majority = members / 2 + 1;
+        self.checkpoints.compared.insert(from, (index, theirs == state_hash));
         if theirs == state_hash {
             return;
         }
-        checkpoints.differ = checkpoints.differ.with(from);
         turn.note(Note::StateDiffers { from, index });
-        let majority = members.len() / 2 + 1;
-        let differ = checkpoints.differ.len();
-        let agree = 1 + checkpoints.compared.len() - differ;
-        if members.len() - differ < majority {
+        let compared = self.checkpoints.compared.values();
+        let differ = compared.clone().filter(|(_, agrees)| !agrees).count();
+        let agree = 1 + compared.filter(|(at, agrees)| *agrees && *at >= index).count();
+        if members - differ < majority {
             self.fence(Fault::State { index });
         } else if agree >= majority {
             turn.send(NodeSet::only(from), PeerMessage::Diverged { index, state_hash });

@@ -245,7 +245,7 @@ impl Replica {
     /// Queues what a participant forwards, or refuses all of it.
     pub(super) fn forward_asked(&mut self, turn: &mut Turn, from: NodeId, nonce: (Incarnation, u64), batch: &Batch) {
         let leads = matches!(self.role, Role::Leader(_)) && self.successor().is_none();
-        if !leads || self.assignments.queued() + batch.len() > self.options.queue_max {
+        if !leads || self.is_at_length() || self.assignments.queued() + batch.len() > self.options.queue_max {
             let outcome = ForwardOutcome::Refused { count: batch.len() as u32 };
             return turn.send(NodeSet::only(from), PeerMessage::Forwarded { nonce, outcome });
         }

@@ -54,8 +54,8 @@ impl Reads {
         self.fresh.len() + sent.chain(confirmed).sum::<usize>()
     }
 
-    /// The view that was to confirm them is over, but its leader goes on: they need rounds of the next view. So do those
-    /// confirmed, which still wait for what they must see: every answer is then vouched for by the view it is given in.
+    /// The view that was to confirm them is over, but its leader goes on: they need rounds of the next view. So do
+    /// those confirmed that still wait for what they must see: every answer is vouched for by the view it is given in.
     pub(super) fn confirm_again(&mut self) {
         let sent = self.sent.drain(..).flat_map(|(_, _, reads)| reads);
         let confirmed = self.confirmed.drain(..).flat_map(|(_, reads)| reads);

@@ -115,8 +115,9 @@ impl Replica {
             if turn.now.since(receiving.at) < interval {
                 return;
             }
-            receiving.stalls = receiving.stalls.saturating_add(1);
+            // A block that this disk still writes is nobody else's delay.
             if receiving.asked {
+                receiving.stalls = receiving.stalls.saturating_add(1);
                 let (seal, next) = (receiving.seal, receiving.next);
                 turn.send(NodeSet::only(receiving.from), PeerMessage::SnapshotAck { seal, next });
             }
@@ -256,6 +257,7 @@ impl Replica {
         if index > self.log.floor() {
             self.log.install(index);
         }
+        self.forget_states();
         let leader = self.following.filter(|leader| *leader != self.me);
         self.assignments.pass_over(turn, index, leader);
         self.forwards.pass_over(turn, index, leader);

@@ -64,7 +64,8 @@ impl Replica {
         if view.node != from {
             return turn.ignore(Ignored::Impostor);
         }
-        if view != self.promised || !matches!(self.role, Role::Follower) || self.disk_stalls(turn) {
+        let able = matches!(self.role, Role::Follower) && !self.disk_stalls(turn) && !self.has_lost_state();
+        if view != self.promised || !able {
             return turn.ignore(Ignored::OldView);
         }
         self.following = None;

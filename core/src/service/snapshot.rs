@@ -23,6 +23,8 @@ use serde::{Deserialize, Serialize};
 
 /// Most keys looked at in one step: what came into being since the snapshot began is passed over and takes time, too.
 const STEPS_MAX: usize = 1024;
+/// No cluster counts so far, and whoever goes on counting from below it does not overflow.
+pub(super) const COUNT_MAX: u64 = u64::MAX / 2;
 /// Most bytes of one part. The store's largest is a key with its value, a session's largest a reply.
 const PART_MAX: usize = 64 << 20;
 
@@ -144,7 +146,8 @@ impl<S: Service> Restorer<S> {
                 }
             } else {
                 let head: Head = postcard::from_bytes(part).map_err(|_| BadSnapshot)?;
-                if head.configurations != self.configurations {
+                let counted = [head.index.0, head.log_time.0, head.revision.0].iter().all(|count| *count <= COUNT_MAX);
+                if !counted || head.configurations != self.configurations {
                     return Err(BadSnapshot);
                 }
                 self.machine = self.machine.blank(head.index, head.log_time, head.revision);

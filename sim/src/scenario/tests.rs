@@ -98,8 +98,8 @@ fn what_is_misspelt_is_refused_with_its_line_and_a_suggestion() {
         "line 2: unknown key \"application\"; there are nodes, quorum, window, index_exclusivity, \
          implicit_commit, clients, told, session_ttl, client_retry, client_deadline, heartbeat, \
          election_timeout, max_batch, max_batch_bytes, batch_interval, explicit_commit, thrifty, delegate, \
-         participant, queue_max, reads_max, snapshot_interval, length, snapshot_block, segment_bytes, \
-         segment_records, seal, seal_idle",
+         participant, participant_read, queue_max, reads_max, snapshot_interval, length, snapshot_block, \
+         segment_bytes, segment_records, seal, seal_idle",
     );
     refused("at 1ms crahs n1 power", "line 2: unknown action \"crahs\"; did you mean \"crash\"?");
     refused("at 1ms crash n1 pwoer", "line 2: unknown kind of crash \"pwoer\"; did you mean \"power\"?");

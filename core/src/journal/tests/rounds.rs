@@ -105,7 +105,7 @@ fn a_witness_holds_back_what_no_identity_names_yet() {
         bench.step();
     }
     // Create, copies, first half of the identity, second half.
-    assert_eq!(log, [0, 0, 1, 0]);
+    assert_eq!(log, [0, 0, 0, 1]);
     bench.append(accepted(2, 1));
     bench.flush();
     let Some(Output::Disk { action, .. }) = bench.pending.front() else { panic!("a round") };

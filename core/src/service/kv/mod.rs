@@ -25,6 +25,7 @@ pub use request::{BadRequest, OPERATIONS_MAX, Operation, Operations};
 use super::{
     Access, Applied, Objection, Service,
     capture::{Capture, Captured},
+    snapshot::COUNT_MAX,
 };
 use crate::ids::Revision;
 use alloc::{
@@ -109,7 +110,7 @@ impl Entry {
         let mut part = Cursor::new(part);
         let mut word = || part.u64();
         let marks = Marks { created: Revision(word()?), modified: Revision(word()?), version: word()? };
-        let key = part.bytes()?;
+        let key = part.bytes().filter(|_| marks.version <= COUNT_MAX)?;
         let mut entry = Self { value: Vec::from(part.rest()), marks, hash: 0 };
         entry.hash = entry.hash_under(key);
         Some((key, entry))

@@ -32,7 +32,7 @@ mod table;
 pub use replies::IN_FLIGHT_MAX;
 pub use table::{KEPT_BYTES_MAX, SESSIONS_MAX};
 
-use super::{Access, Applied, Service, capture::Captured};
+use super::{Access, Applied, Service, capture::Captured, snapshot::COUNT_MAX};
 use crate::{
     batch::{Batch, Command},
     ids::{Index, Revision, Sequence, SessionId},
@@ -333,7 +333,8 @@ impl<S: Service> Machine<S> {
             tag if tag == Tag::Session as u8 => match words(rest) {
                 Some(([index, position, active, mark], [])) => u32::try_from(position).is_ok_and(|position| {
                     let id = SessionId { index: Index(index), position };
-                    self.sessions.restore(id, Time(active), Sequence(mark))
+                    let known = id.index <= self.applied && mark <= COUNT_MAX;
+                    known && self.sessions.restore(id, Time(active), Sequence(mark))
                 }),
                 _ => false,
             },

@@ -181,3 +181,33 @@ fn a_stream_with_anything_wrong_in_it_is_refused() {
     longer.push(0);
     assert!(!judge(&longer));
 }
+
+#[test]
+fn no_state_counts_so_far_that_it_overflows() {
+    let load = Load::new(Kv::default(), 1);
+    let configurations = load.history.entries();
+    let restore = |head: Head, parts: &[Vec<u8>]| {
+        let mut stream = vec![];
+        for part in [postcard::to_allocvec(&head).unwrap()].iter().chain(parts) {
+            stream.extend((part.len() as u32).to_le_bytes());
+            stream.extend(part);
+        }
+        Restorer::begin(&load.machine, &load.history).take(&stream)
+    };
+    let head = |index, time, revision| {
+        let (index, log_time, revision) = (Index(index), Time(time), Revision(revision));
+        Head { index, log_time, revision, configurations: configurations.clone() }
+    };
+    assert_eq!(restore(head(COUNT_MAX, COUNT_MAX, COUNT_MAX), &[]), Ok(()));
+    for [index, time, revision] in [[COUNT_MAX + 1, 0, 0], [0, COUNT_MAX + 1, 0], [0, 0, COUNT_MAX + 1]] {
+        assert_eq!(restore(head(index, time, revision), &[]), Err(BadSnapshot));
+    }
+    let part = |tag: u8, words: &[u64]| {
+        let words = words.iter().flat_map(|word| word.to_le_bytes());
+        [tag].into_iter().chain(words).collect::<Vec<u8>>()
+    };
+    let session = |index, mark| part(1, &[index, 0, 0, mark]);
+    assert_eq!(restore(head(7, 0, 0), &[session(7, COUNT_MAX)]), Ok(()));
+    assert_eq!(restore(head(7, 0, 0), &[session(8, 0)]), Err(BadSnapshot), "a session of a later batch");
+    assert_eq!(restore(head(7, 0, 0), &[session(7, COUNT_MAX + 1)]), Err(BadSnapshot));
+}
