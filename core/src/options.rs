@@ -206,6 +206,11 @@ impl fmt::Display for BadOption {
 impl core::error::Error for BadOption {}
 
 impl Options {
+    /// Whether a leader can choose whom it relies on first.
+    pub fn has_choice(&self) -> bool {
+        self.thrifty || self.delegate != Delegate::None
+    }
+
     /// Whether every value is within its bounds.
     pub fn check(&self) -> Result<(), BadOption> {
         let rules = [

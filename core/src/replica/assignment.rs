@@ -16,7 +16,7 @@
 //! expire every session on waking, before clients had a chance to be heard. Log time may therefore lag real time, but
 //! outruns it only by the rate error of the clocks.
 
-use super::{Replica, Role, choice::Decision, forwarding, turn::Turn, window::Window};
+use super::{Replica, Role, choice::Decision, forwarding, pace::Pace, turn::Turn, window::Window};
 use crate::{
     batch::{Batch, BatchBuilder, Command},
     ids::{ConnectionId, Digest, Incarnation, Index, NodeId, View},
@@ -47,8 +47,8 @@ pub(super) struct Leader {
     pub(super) round: u64,
     pub(super) heartbeat_at: Time,
     pub(super) acks: BTreeMap<NodeId, Ack>,
-    /// Delegates that took too long, and when that was noticed last.
-    pub(super) suspected: BTreeMap<NodeId, Time>,
+    /// How fast the others are, if that matters here.
+    pub(super) pace: Pace,
     /// How many assignments were to go to a delegate: whose turn it is.
     pub(super) delegated: u64,
     /// What is still to be proposed, or kept, of the recovered range.
@@ -82,7 +82,7 @@ impl Leader {
             round: 0,
             heartbeat_at: now,
             acks: BTreeMap::new(),
-            suspected: BTreeMap::new(),
+            pace: Pace::default(),
             delegated: 0,
             plan,
             gap_until: Index::ZERO,

@@ -165,8 +165,11 @@ impl Replica {
         }
         if let Role::Leader(leader) = &mut self.role
             && leader.view == view
-            && leader.window.digest(index) == Some(digest)
+            && let Some(slot) = leader.window.at(index).filter(|slot| slot.digest == digest)
         {
+            if slot.is_first_try() && !slot.chosen {
+                leader.pace.chosen_within(turn.now.since(slot.sent));
+            }
             leader.window.choose(index);
         }
         let entry = self.log.at(index);
@@ -408,6 +411,6 @@ impl Replica {
 }
 
 /// How many ids `node` is before `me`, counted around.
-fn ring_step(me: NodeId, node: NodeId) -> u8 {
+pub(super) fn ring_step(me: NodeId, node: NodeId) -> u8 {
     (me.0 + NodeId::LIMIT - node.0) % NodeId::LIMIT
 }

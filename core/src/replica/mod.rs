@@ -19,7 +19,8 @@
 //! | `divergence` | `Diverged`, and checkpoints in acknowledgements: whether all are in the same state |
 //!
 //! Apart from them, pure: `quorum` (which sets suffice), `choice` (what a new leader proposes), `log` (what is held),
-//! `window` (what is in flight), `turn` (what every leaf works with, and what waits for the disk).
+//! `window` (what is in flight), `pace` (who answers soon), `turn` (what every leaf works with, and what waits for the
+//! disk).
 //!
 //! ```text
 //!              leader silent                Q1 misses its leader,           Q1 promised,
@@ -44,6 +45,7 @@ mod divergence;
 mod forwarding;
 mod links;
 pub mod log;
+mod pace;
 pub mod quorum;
 pub mod reads;
 mod replication;
@@ -116,6 +118,8 @@ pub struct Replica {
     election_at: Time,
     /// When to send again what went unanswered.
     retry_at: Time,
+    /// When a batch that others could be asked about is late.
+    overdue_at: Time,
     /// When this node last moved its own leadership to a higher view.
     renewed: Option<Time>,
     /// The floor most recently handed to the journal.
@@ -167,6 +171,7 @@ impl Replica {
             contact: Time::ZERO,
             election_at: now + options.election_timeout + jitter(rng, options.election_timeout),
             retry_at: now,
+            overdue_at: Time::NEVER,
             renewed: None,
             recorded_floor: recovered.floor,
             fault: None,
@@ -277,8 +282,7 @@ impl Replica {
             self.greet(turn);
             if self.is_running() {
                 self.retry_promises(turn);
-                self.retry_assignments(turn);
-                self.retry_coordinations(turn);
+                self.retry_late(turn);
                 self.retry_forwards(turn);
                 self.retry_snapshot(turn);
                 self.retry_fetch(turn);
@@ -287,6 +291,9 @@ impl Replica {
         }
         if !self.is_running() {
             return;
+        }
+        if turn.now >= self.overdue_at {
+            self.retry_late(turn);
         }
         if let Role::Leader(leader) = &self.role {
             if turn.now >= leader.heartbeat_at {
@@ -326,6 +333,7 @@ impl Replica {
             }
         };
         if self.is_running() {
+            consider(self.overdue_at, Timer::Retry);
             match &self.role {
                 Role::Leader(leader) => {
                     consider(leader.heartbeat_at, Timer::Heartbeat);

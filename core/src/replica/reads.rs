@@ -156,6 +156,9 @@ impl Replica {
         leader.round += 1;
         leader.heartbeat_at = turn.now + heartbeat;
         let (view, round) = (leader.view, leader.round);
+        if self.options.has_choice() {
+            leader.pace.asked(others, round, turn.now);
+        }
         if leader.opened && !self.reads.fresh.is_empty() {
             turn.note(Note::ReadNoted { index });
             self.reads.sent.push_back((round, index, core::mem::take(&mut self.reads.fresh)));
@@ -221,6 +224,7 @@ impl Replica {
         let ack = leader.acks.entry(from).or_default();
         ack.round = ack.round.max(round);
         ack.at = turn.now;
+        leader.pace.answered(from, round, turn.now);
         leader.fill_until(hollow_until.map(|until| until.min(furthest)));
         self.compare_state(turn, from, checkpoint);
         self.confirm_rounds();

@@ -21,7 +21,7 @@ use crate::{
     journal::Record,
     message::PeerMessage,
     options::Options,
-    time::Time,
+    time::{Span, Time},
 };
 use alloc::vec::Vec;
 
@@ -31,10 +31,12 @@ pub(super) const RESEND_MAX: usize = 16;
 /// that often must not wait longer for what it is to accept.
 const BACKOFF_MAX: u32 = 4;
 
-/// Whether what was sent again `resent` times, last at `sent`, is to be sent once more.
-pub(super) fn is_late(now: Time, sent: Time, resent: u32, options: &Options) -> bool {
+/// Whether what was sent again `resent` times, last at `sent`, is to be sent once more; for the first time after
+/// `patience`.
+pub(super) fn is_late(now: Time, sent: Time, resent: u32, patience: Span, options: &Options) -> bool {
     let interval = retry_interval(options);
-    now.since(sent) >= interval.times(1 << resent.min(BACKOFF_MAX)).min(options.election_timeout.max(interval))
+    let wait = interval.times(1 << resent.min(BACKOFF_MAX)).min(options.election_timeout.max(interval));
+    now.since(sent) >= if resent == 0 { patience } else { wait }
 }
 
 /// An `Accept` as it arrived.
@@ -76,9 +78,15 @@ impl Replica {
         turn.note(Note::Assigned { view, index, digest, recovered });
         if coordinator == self.me {
             let acceptors = self.first_acceptors(turn.now, index, NodeSet::only(self.me));
+            if let (true, Role::Leader(leader)) = (self.options.thrifty, &mut self.role) {
+                leader.window.get_mut(index).expect("just assigned").asked = acceptors;
+            }
             turn.send(acceptors, PeerMessage::Accept { view, index, batch: batch.clone(), floor, coordinator });
         } else {
             turn.send(NodeSet::only(coordinator), PeerMessage::Assign { view, index, batch: batch.clone(), floor });
+        }
+        if self.options.thrifty || coordinator != self.me {
+            self.watch(turn.now);
         }
         self.store(turn, view, index, batch, coordinator);
     }
@@ -97,6 +105,11 @@ impl Replica {
         if !self.history.configuration_at(index).quorums().has_replication_quorum(members) {
             return;
         }
+        if self.options.has_choice()
+            && let Some(slot) = leader.window.at(index).filter(|slot| slot.is_first_try())
+        {
+            leader.pace.chosen_within(turn.now.since(slot.sent));
+        }
         leader.window.choose(index);
         turn.note(Note::Chosen { view, index, digest });
         if self.options.explicit_commit {
@@ -109,8 +122,12 @@ impl Replica {
     /// answered.
     pub(super) fn retry_assignments(&mut self, turn: &mut Turn) {
         let Role::Leader(leader) = &mut self.role else { return };
-        let late = leader.window.waiting();
-        let late = late.filter(|(_, slot)| is_late(turn.now, slot.sent, slot.resent, &self.options));
+        let (me, options) = (self.me, &self.options);
+        let (patience, interval) = (leader.pace.patience(options), retry_interval(options));
+        let late = leader.window.waiting().filter(|(_, slot)| {
+            let patience = if options.thrifty || slot.coordinator != me { patience } else { interval };
+            is_late(turn.now, slot.sent, slot.resent, patience, options)
+        });
         let late: Vec<Index> = late.map(|(index, _)| index).take(RESEND_MAX).collect();
         for index in late {
             let Role::Leader(leader) = &self.role else { unreachable!("nothing here ends a view") };
@@ -128,6 +145,10 @@ impl Replica {
         assert!(batch.digest() == slot.digest, "a leader's own proposal stays in its log while it leads");
         if self.options.thrifty && slot.resent == 0 {
             turn.note(Note::Widened { index });
+            leader.pace.late_after(turn.now.since(slot.sent));
+            for late in slot.asked.difference(slot.accepted).iter() {
+                leader.pace.suspect(late, turn.now, &self.options);
+            }
         }
         (slot.sent, slot.resent) = (turn.now, slot.resent + 1);
         turn.note(Note::Retransmitted { index });
@@ -140,7 +161,9 @@ impl Replica {
         let floor = self.assigned_floor();
         let batch = self.log.held(index).clone();
         let Role::Leader(leader) = &mut self.role else { unreachable!("only a leader assigns") };
-        leader.suspected.insert(late, turn.now);
+        let slot = leader.window.at(index).expect("what is late is in flight");
+        leader.pace.late_after(turn.now.since(slot.sent));
+        leader.pace.suspect(late, turn.now, &self.options);
         let (view, tried) = (leader.view, leader.window.gives_up(index, late, turn.now));
         let next = self.replacement(turn.now, tried);
         turn.note(Note::Reassigned { index, from: late, to: next });

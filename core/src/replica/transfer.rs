@@ -29,7 +29,7 @@ pub(super) struct Handover {
 impl Replica {
     /// Begins to hand over. False if this node does not lead, or has nobody to hand over to.
     pub fn begin_transfer(&mut self, turn: &mut Turn) -> bool {
-        let next = self.healthy_after_me(turn.now).next();
+        let next = self.by_pace(turn.now).map(|(_, node)| node).next();
         let Role::Leader(leader) = &mut self.role else { return false };
         let Some(to) = next.filter(|_| leader.opened) else { return false };
         leader.successor = Some(to);

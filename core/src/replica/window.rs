@@ -19,10 +19,19 @@ pub struct Assignment {
     pub coordinator: NodeId,
     /// Who did before, and took too long.
     pub tried: NodeSet,
+    /// Whom the leader asked first, if it sees to it itself.
+    pub asked: NodeSet,
     /// When it was last sent.
     pub sent: Time,
     /// How often it was sent again.
     pub resent: u32,
+}
+
+impl Assignment {
+    /// Whether it was sent once, to those first asked.
+    pub fn is_first_try(&self) -> bool {
+        self.resent == 0 && self.tried == NodeSet::EMPTY
+    }
 }
 
 /// Consecutive assignments from `base` on.
@@ -56,6 +65,7 @@ impl Window {
             chosen: false,
             coordinator,
             tried: NodeSet::EMPTY,
+            asked: NodeSet::EMPTY,
             sent: now,
             resent: 0,
         });
