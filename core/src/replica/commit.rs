@@ -31,6 +31,8 @@ const FETCH_ENTRIES: u64 = 256;
 /// Most payload bytes in one answer, but for a single larger entry: whoever catches up must not keep what commits
 /// waiting behind its answers for long, and one round trip for each is quick enough.
 const FETCH_BYTES: usize = 32 << 10;
+/// How long somebody who had nothing and took long to say so, or said nothing, is not asked, in election timeouts.
+const SILENCE: u64 = 16;
 /// The longest wait for an answer, in election timeouts.
 const PATIENCE_MAX: u64 = 4;
 
@@ -47,8 +49,10 @@ pub(super) struct Learner {
     counter: u64,
     /// How far around the ring of [`Replica::neighbour`] nothing was to be had, since something last was.
     passed: u8,
-    /// Members that left a question unanswered, in this round.
+    /// Members that are not asked first: they left a question unanswered, or took long to say that they have nothing.
     silent: NodeSet,
+    /// When the first of them was found to be so.
+    silent_since: Time,
     /// How long an answer may take, if longer than a retry: twice as long as the last one took, and doubled by every
     /// one that came too late. Answers may be large and links slow: who always asks elsewhere before an answer is
     /// through throws it away, and loads the links with the same again, for ever.
@@ -79,6 +83,7 @@ impl Learner {
             counter: 0,
             passed: 0,
             silent: NodeSet::EMPTY,
+            silent_since: Time::ZERO,
             patience: Span::ZERO,
         }
     }
@@ -244,7 +249,7 @@ impl Replica {
         if self.learner.fetch.is_some() || !missing || self.receives_snapshot() {
             return;
         }
-        let peer = if self.options.thrifty && !hollow { self.neighbour().unwrap_or(peer) } else { peer };
+        let peer = if self.options.thrifty && !hollow { self.neighbour(turn.now).unwrap_or(peer) } else { peer };
         if peer == self.me {
             return;
         }
@@ -258,12 +263,16 @@ impl Replica {
     }
 
     /// The next one to ask in the ring of those within reach, which begins before this member and goes backwards. Those
-    /// who left a question unanswered are passed over, until a round has brought nothing: the next one visits all.
+    /// who left a question unanswered, or took long to have nothing, are passed over for a while, or until a round has
+    /// brought nothing: the next one visits all.
     ///
     /// A thrifty leader leaves members out, who all lack the same. If they all asked the leader, thrift would gain
     /// nothing: every batch would leave it as often as without. Asking each other, they pass a batch on around the
     /// ring, and the leader hands it to one of them. Whoever finds nothing there comes by the leader in the end.
-    fn neighbour(&mut self) -> Option<NodeId> {
+    fn neighbour(&mut self, now: Time) -> Option<NodeId> {
+        if now.since(self.learner.silent_since) >= self.options.election_timeout.times(SILENCE) {
+            self.learner.silent = NodeSet::EMPTY;
+        }
         let within_reach = self.links.verified();
         let answering = within_reach.difference(self.learner.silent);
         let step = |node: &NodeId| ring_step(self.me, *node);
@@ -279,6 +288,15 @@ impl Replica {
         self.learner.passed = ring_step(self.me, node);
     }
 
+    /// `node` is not to be asked first for a while. What is missing meanwhile piles up, and is too much at once for
+    /// the links of whoever has it.
+    fn pass_over(&mut self, node: NodeId, now: Time) {
+        if self.learner.silent == NodeSet::EMPTY {
+            self.learner.silent_since = now;
+        }
+        self.learner.silent.insert(node);
+    }
+
     /// Asks again, somebody else, when no answer came.
     pub(super) fn retry_fetch(&mut self, turn: &mut Turn) {
         let last = self.learner.fetch.as_ref().map(|fetch| fetch.asked);
@@ -286,7 +304,7 @@ impl Replica {
         if self.learner.fetch.as_ref().is_some_and(|fetch| turn.now.since(fetch.at) >= patience) {
             self.learner.fetch = None;
             if let Some(silent) = last {
-                self.learner.silent.insert(silent);
+                self.pass_over(silent, turn.now);
                 self.pass_by(silent);
             }
         }
@@ -345,14 +363,15 @@ impl Replica {
         let longest = self.options.election_timeout.times(PATIENCE_MAX);
         let fetch = self.learner.fetch.as_ref();
         let asked = fetch.filter(|fetch| nonce == (self.incarnation, fetch.counter) && fetch.asked == from);
-        let Some(asked) = asked.map(|fetch| fetch.at) else {
+        let Some(took) = asked.map(|fetch| turn.now.since(fetch.at)) else {
             if nonce.0 == self.incarnation {
                 self.learner.patience = self.learner.patience.max(self.retry_interval()).times(2).min(longest);
             }
             return turn.ignore(Ignored::Unasked);
         };
         self.learner.fetch = None;
-        self.learner.patience = turn.now.since(asked).times(2).min(longest);
+        let slow = took > self.learner.patience.max(self.options.heartbeat);
+        self.learner.patience = took.times(2).min(longest);
         if let Role::Leader(leader) = &self.role
             && entries.iter().any(|(index, batch)| leader.is_overtaken_by(*index, batch))
         {
@@ -377,6 +396,9 @@ impl Replica {
             self.conclude_promises(turn);
         } else {
             self.pass_by(from);
+            if slow {
+                self.pass_over(from, turn.now);
+            }
         }
     }
 
