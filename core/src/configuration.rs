@@ -10,7 +10,7 @@ use alloc::{
     string::{String, ToString},
     vec::Vec,
 };
-use core::fmt;
+use core::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
@@ -30,10 +30,72 @@ pub struct ConfigurationDraft {
     pub index_exclusivity: bool,
     /// An `Accept` names no floor: that it is of index i says that everything up to i - window is committed.
     pub implicit_commit: bool,
+    /// Whether a leader may answer reads alone for a while, relying on clocks.
+    pub lease: Option<Lease>,
     /// A session that was silent for this long of log time expires.
     pub session_ttl: Span,
     /// The name of what is replicated: members that execute different things would come to disagree.
     pub application: String,
+}
+
+/// What a member grants that acknowledges a heartbeat: for so long, by its own clock, it promises no view of another
+/// leader. All members must mean the same by it, so it is no local setting.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Lease {
+    /// How long it lasts, by the clock of whoever grants it.
+    pub duration: Span,
+    /// By how many millionths any member's clock runs too fast or too slow, at most. Reads rely on this.
+    pub clock_error_ppm: u32,
+}
+
+impl Lease {
+    /// The shortest and the longest.
+    pub const DURATION: (Span, Span) = (Span::millis(1), Span::secs(3600));
+    /// The worst clocks that can be stated: one tenth wrong.
+    pub const CLOCK_ERROR_PPM_MAX: u32 = 100_000;
+
+    fn is_within_bounds(&self) -> bool {
+        let (shortest, longest) = Self::DURATION;
+        (shortest..=longest).contains(&self.duration) && self.clock_error_ppm <= Self::CLOCK_ERROR_PPM_MAX
+    }
+
+    /// How long a leader may rely on it by its own clock, from when it sent the heartbeat. With this much on a clock
+    /// that is as slow as stated, less than the whole duration has passed on one that is as fast.
+    pub fn relied_on(&self) -> Span {
+        let (million, error) = (1_000_000, u128::from(self.clock_error_ppm));
+        let relied_on = u128::from(self.duration.0) * (million - error) / (million + error);
+        Span(u64::try_from(relied_on).expect("no longer than the duration"))
+    }
+}
+
+impl fmt::Display for Lease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}ppm", self.duration, self.clock_error_ppm)
+    }
+}
+
+/// The text is no lease.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NoLease(String);
+
+impl fmt::Display for NoLease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{}\" is no lease, such as 300ms/500ppm: how long, and how wrong clocks are at most", self.0)
+    }
+}
+
+impl core::error::Error for NoLease {}
+
+impl FromStr for Lease {
+    type Err = NoLease;
+
+    fn from_str(text: &str) -> Result<Self, NoLease> {
+        let parts = text.strip_suffix("ppm").and_then(|text| text.split_once('/'));
+        let lease = parts.and_then(|(duration, ppm)| {
+            Some(Lease { duration: duration.parse().ok()?, clock_error_ppm: ppm.parse().ok()? })
+        });
+        lease.ok_or_else(|| NoLease(text.to_string()))
+    }
 }
 
 /// A checked configuration.
@@ -56,6 +118,8 @@ pub enum ConfigurationError {
     Window(u64),
     /// Sessions would expire at once.
     SessionTtl(Span),
+    /// A lease is shorter or longer than can be of use, or its clocks are worse than any.
+    Lease(Lease),
     /// The application's name is empty or longer than [`APPLICATION_NAME_MAX`].
     Application(usize),
 }
@@ -76,6 +140,13 @@ impl fmt::Display for ConfigurationError {
             ConfigurationError::SessionTtl(ttl) => {
                 write!(f, "session lifetime {ttl} is below the shortest, {SESSION_TTL_MIN}")
             }
+            ConfigurationError::Lease(lease) => write!(
+                f,
+                "lease {lease} is not within {} to {} and 0 to {}ppm",
+                Lease::DURATION.0,
+                Lease::DURATION.1,
+                Lease::CLOCK_ERROR_PPM_MAX
+            ),
             ConfigurationError::Application(length) => {
                 write!(f, "an application's name has 1 to {APPLICATION_NAME_MAX} bytes, not {length}")
             }
@@ -94,6 +165,7 @@ impl Default for ConfigurationDraft {
             window: 64,
             index_exclusivity: false,
             implicit_commit: false,
+            lease: None,
             session_ttl: Span::secs(60),
             application: "kv-store".to_string(),
         }
@@ -115,6 +187,9 @@ impl Configuration {
         }
         if draft.session_ttl < SESSION_TTL_MIN {
             return Err(ConfigurationError::SessionTtl(draft.session_ttl));
+        }
+        if let Some(lease) = draft.lease.filter(|lease| !lease.is_within_bounds()) {
+            return Err(ConfigurationError::Lease(lease));
         }
         if !(1..=APPLICATION_NAME_MAX).contains(&draft.application.len()) {
             return Err(ConfigurationError::Application(draft.application.len()));
@@ -152,6 +227,11 @@ impl Configuration {
     /// Whether an `Accept` of index i commits what its sender's view holds up to i - window.
     pub fn implicit_commit(&self) -> bool {
         self.draft.implicit_commit
+    }
+
+    /// The lease that acknowledging a heartbeat grants, if any.
+    pub fn lease(&self) -> Option<Lease> {
+        self.draft.lease
     }
 
     /// After how much silence, in log time, a session expires.
@@ -227,7 +307,30 @@ mod tests {
         check(|draft| draft.quorum = QuorumSpec::Fixed(4), "impossible");
         check(|draft| draft.window = 0, "window 0");
         check(|draft| draft.session_ttl = Span::ZERO, "session lifetime 0s");
+        let lease = |text: &str| text.parse().ok();
+        check(|draft| draft.lease = lease("999us/0ppm"), "lease 999us/0ppm is not within 1ms to 3600s");
+        check(|draft| draft.lease = lease("1s/100001ppm"), "0 to 100000ppm");
         check(|draft| draft.application.clear(), "1 to 64 bytes, not 0");
+    }
+
+    #[test]
+    fn a_lease_reads_back_and_is_relied_on_for_less_than_it_lasts_on_any_clock() {
+        for text in ["300ms/500ppm", "1s/0ppm", "1ms/100000ppm", "3600s/37ppm"] {
+            let lease: Lease = text.parse().unwrap();
+            assert_eq!(lease.to_string(), text);
+            let error = i128::from(lease.clock_error_ppm);
+            let million = 1_000_000;
+            // Real time until a clock with this error shows that so much has passed.
+            let real = |span: Span, error: i128| i128::from(span.0) * million * million / (million + error);
+            for (leader, member) in [(-error, error), (error, -error), (0, error), (-error, 0), (-error, -error)] {
+                assert!(real(lease.relied_on(), leader) <= real(lease.duration, member), "{text}: {leader} {member}");
+            }
+            let more = Span(lease.relied_on().0 + 2);
+            assert!(real(more, -error) > real(lease.duration, error), "{text}: it could be relied on for longer");
+        }
+        for text in ["300ms", "300ms/500", "300/5ppm", "/5ppm", "1s/-1ppm", "off"] {
+            assert_eq!(text.parse::<Lease>(), Err(NoLease(text.to_string())));
+        }
     }
 
     #[test]

@@ -522,6 +522,16 @@ pub enum Note {
         /// After which index.
         index: Index,
     },
+    /// A leader answers a read by its lease.
+    LeaseRead {
+        /// Up to where the log must be applied.
+        index: Index,
+    },
+    /// A leader's lease is over when a read arrives, so that the read has to be confirmed by a round.
+    LeaseLapsed {
+        /// Since when, by the leader's clock.
+        at: Time,
+    },
 }
 
 /// Input without use, by the rule that says so. Each is counted.
@@ -551,6 +561,8 @@ pub enum Ignored {
     UnknownOp,
     /// A question that cannot be answered by a node that lost records it cannot name.
     Hollow,
+    /// A request for a promise while another leader may hold a lease that this node granted.
+    Leased,
 }
 
 /// Why a leader or candidate gave up.

@@ -208,6 +208,11 @@ pub enum PeerMessage<P = Batch> {
         /// Hash of the state there.
         state_hash: u64,
     },
+    /// The sender has handed its place over: it relies on no lease any more.
+    Released {
+        /// The view it led.
+        view: View,
+    },
 }
 
 /// What became of forwarded commands.
@@ -255,6 +260,7 @@ impl<P> PeerMessage<P> {
             | PeerMessage::Accept { view, .. }
             | PeerMessage::Assign { view, .. }
             | PeerMessage::Transfer { view }
+            | PeerMessage::Released { view }
             | PeerMessage::Accepted { view, .. }
             | PeerMessage::Chosen { view, .. }
             | PeerMessage::Heartbeat { view, .. }

@@ -138,6 +138,7 @@ impl<S: Service> Node<S> {
     /// Opens a node from what its disk holds. Nothing is written yet: the first [`Node::step`] begins with that.
     pub fn open(config: Config, service: S, seed: u64, now: Time, disk: &mut dyn ReadDisk) -> Result<Self, OpenError> {
         config.options.check().map_err(OpenError::Option)?;
+        config.options.check_for(&config.configuration).map_err(OpenError::Option)?;
         if !config.configuration.members().contains(&config.node) {
             return Err(OpenError::NotAMember(config.node));
         }
@@ -186,7 +187,7 @@ impl<S: Service> Node<S> {
     }
 
     /// Advances by exactly one input, appending what is to be done to `out`. Never blocks, never fails, and never
-    /// panics on what others sent.
+    /// panics on what others sent. The driver reads `now` after the input has arrived: reads by lease rely on it.
     pub fn step(&mut self, now: Time, input: Input, out: &mut Vec<Output>) {
         self.now = self.now.max(now);
         if self.phase == Phase::Stopped {

@@ -1,7 +1,7 @@
 //! What one node decides for itself: timing, batching, journal layout, bounds. Members of one cluster may differ in all
 //! of it. Cluster-wide values are in [`crate::configuration`].
 
-use crate::{ids::NodeId, message::is_address, replica::quorum::MEMBERS_MAX, time::Span};
+use crate::{configuration::Configuration, ids::NodeId, message::is_address, replica::quorum::MEMBERS_MAX, time::Span};
 use alloc::{collections::BTreeMap, format, string::String};
 use core::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
@@ -251,5 +251,14 @@ impl Options {
             Some((name, _, why)) => Err(BadOption { name, why }),
             None => Ok(()),
         }
+    }
+
+    /// Whether the values also suit what the whole cluster agrees on.
+    pub fn check_for(&self, configuration: &Configuration) -> Result<(), BadOption> {
+        if configuration.lease().is_some_and(|lease| lease.relied_on() <= self.heartbeat) {
+            let why = "must be shorter than a lease is relied on, or none is held for long";
+            return Err(BadOption { name: "heartbeat", why });
+        }
+        Ok(())
     }
 }

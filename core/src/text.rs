@@ -68,6 +68,8 @@ impl Display for Note {
             Note::Repeated { session, sequence } => write!(f, "Repeated session={session} sequence={sequence}"),
             Note::Expired { session } => write!(f, "Expired session={session}"),
             Note::ReadNoted { index } => write!(f, "ReadNoted {index}"),
+            Note::LeaseRead { index } => write!(f, "LeaseRead {index}"),
+            Note::LeaseLapsed { at } => write!(f, "LeaseLapsed at={at}"),
             Note::BarrierPassed { high, floor } => write!(f, "BarrierPassed {high} floor={floor}"),
             Note::Repaired { index } => write!(f, "Repaired {index}"),
             Note::Whole => f.write_str("Whole"),
@@ -131,6 +133,7 @@ impl<P: Display> Display for PeerMessage<P> {
                 write!(f, "Assign {view} {index} {batch} floor={floor}")
             }
             PeerMessage::Transfer { view } => write!(f, "Transfer {view}"),
+            PeerMessage::Released { view } => write!(f, "Released {view}"),
             PeerMessage::Forward { nonce: (incarnation, counter), batch } => {
                 write!(f, "Forward nonce={incarnation}/{counter} {batch}")
             }

@@ -52,6 +52,8 @@ fn name(note: &Note) -> &'static str {
         Note::Expired { .. } => "expired",
         Note::ReadNoted { .. } => "read_noted",
         Note::BarrierPassed { .. } => "barrier_passed",
+        Note::LeaseRead { .. } => "lease_read",
+        Note::LeaseLapsed { .. } => "lease_lapsed",
         Note::Repaired { .. } => "repaired",
         Note::Whole => "whole",
         Note::Fetching { .. } => "fetching",
@@ -120,7 +122,9 @@ fn log(note: &Note) {
         | Note::Applied { .. }
         | Note::Executed { .. }
         | Note::ReadNoted { .. }
-        | Note::BarrierPassed { .. } => tracing::trace!(?note),
+        | Note::BarrierPassed { .. }
+        | Note::LeaseRead { .. }
+        | Note::LeaseLapsed { .. } => tracing::trace!(?note),
     }
 }
 

@@ -12,9 +12,10 @@ use crate::scenario::{
     Scenario, Slow, Target, Trigger, Who, Workload,
 };
 use ios_core::{
+    configuration::Lease,
     ids::{NodeId, NodeSet},
     journal::segment_bytes_min,
-    options::{Delegate, Participant, Seal},
+    options::{Delegate, Options, Participant, Seal},
     replica::quorum::QuorumSpec,
     time::{Span, Time},
 };
@@ -129,6 +130,9 @@ fn swarm(draw: &mut Draw, seed: u64) -> Scenario {
     }
     be_patient(&mut scenario, kinds.slow);
     plan(draw, &kinds, &mut scenario);
+    if draw.one_in(3) {
+        lease(draw, &mut scenario);
+    }
     scenario.liveness = liveness(draw, &scenario.cluster);
     scenario
 }
@@ -302,6 +306,74 @@ fn clocks(draw: &mut Draw, nodes: u8) -> Vec<(NodeId, i32)> {
         }
     }
     clocks
+}
+
+/// A lease, and clocks that are as wrong as it states: often far worse than any quartz.
+fn lease(draw: &mut Draw, scenario: &mut Scenario) {
+    let worst = if draw.coin() { draw.log(1_000, 100_000) as i32 } else { 100_000 };
+    if draw.coin() {
+        let nodes = (0..scenario.cluster.nodes).map(NodeId);
+        scenario.clocks = nodes.map(|node| (node, *draw.pick(&[-worst, worst, worst / 2]))).collect();
+    }
+    let Options { heartbeat, election_timeout, .. } = scenario.cluster.options;
+    let mut duration = draw.log_time(heartbeat.0 * 2, election_timeout.0 * 2);
+    if draw.coin() && scenario.cluster.nodes > 1 {
+        usurpers(draw, scenario, worst);
+        // Where it ends just when the others begin to miss their leader, it is needed most.
+        if draw.coin() {
+            duration = two_digits(draw.range(election_timeout.0 * 9 / 10, election_timeout.0 * 11 / 10));
+        }
+    }
+    let later = scenario.plan.iter().filter_map(|line| match line.action {
+        Action::Skew { ppm, .. } => Some(ppm),
+        _ => None,
+    });
+    let errors = scenario.clocks.iter().map(|(_, ppm)| *ppm).chain(later).map(i32::unsigned_abs);
+    let clock_error_ppm = errors.max().unwrap_or(0);
+    let duration = Span(duration.max(heartbeat.0 * 2));
+    scenario.cluster.lease = Some(Lease { duration, clock_error_ppm });
+}
+
+/// Whoever leads has a slow clock, all others fast ones, and comes to be cut off. Clients go on to talk to both sides:
+/// one reads what the old leader has, and others write to whoever comes next. Some of the peers forget at that moment
+/// what they have granted, while one that heard nothing of it for long is waiting for them.
+fn usurpers(draw: &mut Draw, scenario: &mut Scenario, worst: i32) {
+    let Scenario { cluster, workload, run, plan, clocks, .. } = scenario;
+    let timeout = cluster.options.election_timeout.0;
+    let nodes = cluster.members();
+    *clocks = nodes.iter().map(|node| (*node, worst)).collect();
+    let captive = cluster.clients > 1 || draw.coin();
+    for leader in &nodes {
+        let mut act = |delay: u64, action: Action| {
+            let (who, event) = (Who::Node(*leader), EventKind::Leads);
+            let delay = Span(delay);
+            let trigger = Trigger { who, event, index: None, view: None, peer: None, nth: 1, before: false, delay };
+            plan.push(Line { condition: Condition::Event(trigger), action });
+        };
+        act(0, Action::Skew { node: Target::It, ppm: -worst });
+        let mut others: Vec<NodeId> = nodes.iter().copied().filter(|node| node != leader).collect();
+        let mut sides = [vec![End::Node(*leader)], others.iter().copied().map(End::Node).collect::<Vec<_>>()];
+        if captive {
+            sides[0].push(End::Client(0));
+            sides[1].extend((1..cluster.clients).map(End::Client));
+        }
+        let (at, back) = (draw.log_time(timeout / 8, timeout * 2), Some(Span(draw.log_time(timeout, timeout * 4))));
+        if draw.coin() {
+            let heir = others.swap_remove(draw.range(0, others.len() as u64 - 1) as usize);
+            let groups = vec![vec![End::Node(*leader)], vec![End::Node(heir)]];
+            act(at - at / 2, Action::Partition { groups, oneway: false, back });
+            let power = draw.coin();
+            for other in others {
+                let back = Some(Span(draw.log_time(50_000, 2_000_000)));
+                act(at, Action::Crash { node: Target::Node(other), power, back });
+            }
+        }
+        act(at, Action::Partition { groups: sides.into(), oneway: draw.one_in(4), back });
+    }
+    workload.reads = Percent(*draw.pick(&[50, 90, 98]));
+    workload.ops = 400;
+    let pace = run.0 * u64::from(cluster.clients) * u64::from(workload.in_flight) / 400;
+    workload.think = (Span::ZERO, Span(two_digits(pace.max(10))));
 }
 
 /// Heals everyone, or only a smallest set of nodes that contains both kinds of quorum.
@@ -598,6 +670,7 @@ mod tests {
             "index_exclusivity=on",
             "implicit_commit=on",
             "stop ",
+            "lease=",
             " participant=",
             " stale=",
             "window=1 ",

@@ -53,7 +53,8 @@ oracles! {
     /// I7. Where exclusivity is asked for, no index ever carries two different batches of clients.
     Exclusivity = "exclusivity",
     /// Whoever answers a read has executed all that anybody had when it arrived: a leader whom a replication quorum
-    /// followed after that, or a participant to whom a recovery quorum told how far its logs go.
+    /// followed after that, or with a lease while no recovery quorum has promised anything higher, or a participant to
+    /// whom a recovery quorum told how far its logs go.
     Read = "read",
     /// I10. A request of a session takes effect once, and is answered with what that once gave.
     Once = "once",

@@ -183,6 +183,12 @@ counters! {
     Barriers: Protocol = "barriers",
     /// Those of them after which the reads had to wait for the log.
     BarriersWaited: Protocol = "barriers_waited",
+    /// Leader reads answered by lease.
+    LeaseReads: Protocol = "lease_reads",
+    /// Leader reads that arrived after the lease had lapsed, as after a pause.
+    LeasesLapsed: Protocol = "leases_lapsed",
+    /// Promises refused for the sake of a lease.
+    LeasesHeeded: Protocol = "leases_heeded",
     /// Requests that executed.
     Executed: Protocol = "executed",
     /// Repeated requests that got the first reply.

@@ -6,6 +6,7 @@
 //! window = 64
 //! index_exclusivity = false
 //! implicit_commit = false
+//! lease = "off"                  # or how long, and how wrong any clock is at most: "300ms/500ppm"
 //! session_ttl = "60s"
 //! application = "kv-store"       # or "dummy"
 //!
@@ -52,7 +53,7 @@ pub use document::ConfigError;
 
 use document::{Document, Section, Setting, one_of};
 use ios_core::{
-    configuration::{Configuration, ConfigurationDraft, ConfigurationError},
+    configuration::{Configuration, ConfigurationDraft, ConfigurationError, Lease, NoLease},
     ids::NodeId,
     message,
     options::{self, Delegate, Options, Participant, Seal},
@@ -151,11 +152,16 @@ impl ClusterFile {
                 ConfigurationError::Quorum(_) => lines.of("quorum"),
                 ConfigurationError::Window(_) => lines.of("window"),
                 ConfigurationError::SessionTtl(_) => lines.of("session_ttl"),
+                ConfigurationError::Lease(_) => lines.of("lease"),
                 ConfigurationError::Twice(_) | ConfigurationError::Id(_) | ConfigurationError::Application(_) => None,
             };
             document.error_at(line, error.to_string())
         })?;
         options.check().map_err(|error| document.error_at(lines.of(error.name), error.to_string()))?;
+        options.check_for(&configuration).map_err(|error| {
+            let line = lines.of(error.name).or_else(|| lines.of("lease"));
+            document.error_at(line, error.to_string())
+        })?;
         Ok(Self { members, configuration, options, application, persistence, clients_max })
     }
 
@@ -189,6 +195,9 @@ fn read_cluster(
     lines.note("window", section.set("window", &mut draft.window)?);
     section.set("index_exclusivity", &mut draft.index_exclusivity)?;
     section.set("implicit_commit", &mut draft.implicit_commit)?;
+    let mut lease = LeaseSetting(draft.lease);
+    lines.note("lease", section.set("lease", &mut lease)?);
+    draft.lease = lease.0;
     lines.note("session_ttl", section.set("session_ttl", &mut draft.session_ttl)?);
     section.set("application", application)?;
     draft.application = application.name().to_owned();
@@ -338,6 +347,19 @@ impl Setting for Seal {
     const EXPECTED: &'static str = "\"lazy\" or \"eager\"";
     fn read(value: &DeValue<'_>) -> Result<Self, String> {
         one_of(value, &[("lazy", Seal::Lazy), ("eager", Seal::Eager)])
+    }
+}
+
+/// A lease, or none.
+struct LeaseSetting(Option<Lease>);
+
+impl Setting for LeaseSetting {
+    const EXPECTED: &'static str = "\"off\", or a length of time and an error of clocks such as \"300ms/500ppm\"";
+    fn read(value: &DeValue<'_>) -> Result<Self, String> {
+        match value.as_str().ok_or_else(String::new)? {
+            "off" => Ok(LeaseSetting(None)),
+            text => text.parse().map(|lease| LeaseSetting(Some(lease))).map_err(|error: NoLease| error.to_string()),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use super::*;
 use expect_test::{Expect, expect};
 use ios_core::{
+    configuration::Lease,
     options::{Delegate, JournalOptions, Participant},
     replica::quorum::QuorumSpec,
     time::Span,
@@ -51,6 +52,7 @@ quorum = "fixed:2"
 window = 7
 index_exclusivity = true
 implicit_commit = true
+lease = "18ms/600ppm"
 session_ttl = "9s"
 application = "dummy"
 [node]
@@ -114,6 +116,7 @@ fn every_key_reaches_its_value() {
         window: 7,
         index_exclusivity: true,
         implicit_commit: true,
+        lease: Some(Lease { duration: Span::millis(18), clock_error_ppm: 600 }),
         session_ttl: Span::secs(9),
         application: "dummy".to_owned(),
     };
@@ -250,6 +253,30 @@ fn values_out_of_their_bounds_are_refused_where_they_stand() {
     );
     check_with_members("cluster = 3", expect!["ios.toml:1: cluster must be a table: [cluster]"]);
     check_with_members("[cluster\n", expect!["ios.toml:1: unclosed table, expected `]`"]);
+}
+
+#[test]
+fn a_lease_is_off_or_names_its_clocks_and_outlasts_heartbeats() {
+    let off = ClusterFile::parse("ios.toml", &format!("[cluster]\nlease = \"off\"{MEMBERS}")).unwrap();
+    assert_eq!(off.configuration.lease(), None);
+    check_with_members(
+        "[cluster]\nlease = \"300ms\"",
+        expect![[
+            r#"ios.toml:2: lease in [cluster] must be "off", or a length of time and an error of clocks such as "300ms/500ppm": "300ms" is no lease, such as 300ms/500ppm: how long, and how wrong clocks are at most"#
+        ]],
+    );
+    check_with_members(
+        "[cluster]\nlease = \"300ms/2000000ppm\"",
+        expect!["ios.toml:2: lease 300ms/2000000ppm is not within 1ms to 3600s and 0 to 100000ppm"],
+    );
+    check_with_members(
+        "[cluster]\nlease = \"50ms/500ppm\"",
+        expect!["ios.toml:2: option heartbeat: must be shorter than a lease is relied on, or none is held for long"],
+    );
+    check_with_members(
+        "[cluster]\nlease = \"1s/500ppm\"\n[timing]\nheartbeat = \"1s\"\nelection_timeout = \"2s\"",
+        expect!["ios.toml:4: option heartbeat: must be shorter than a lease is relied on, or none is held for long"],
+    );
 }
 
 #[test]

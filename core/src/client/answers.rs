@@ -232,7 +232,7 @@ impl Client {
         if self.links.current() != endpoint {
             return;
         }
-        if let Some(life) = leader.and_then(|leader| self.links.grow_curious(endpoint, leader, turn.now)) {
+        if let Some(life) = self.links.grow_curious(endpoint, leader, turn.now) {
             turn.out.push(ClientOutput::Send { endpoint, request: ClientRequest::Members { tag: life.0 } });
         }
         let redirected = leader.is_some_and(|leader| self.links.redirect(leader));

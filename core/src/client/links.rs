@@ -184,19 +184,22 @@ impl Links {
         self.links[endpoint.0].curious.take().is_some()
     }
 
-    /// Whether the members' addresses are to be asked for again, because `endpoint` speaks of a leader that nobody has
-    /// said how to reach: it may be new, or the answer was lost. The connection's life, if so.
-    pub fn grow_curious(&mut self, endpoint: EndpointId, leader: NodeId, now: Time) -> Option<Tag> {
-        if self.links.iter().any(|link| link.node == Some(leader)) {
+    /// Whether the members' addresses are to be asked for again, because `endpoint` does not lead, and speaks of a
+    /// leader that nobody has said how to reach: it may be new, or the answer was lost. If it speaks of none, only a
+    /// lost answer counts. The connection's life, if so.
+    pub fn grow_curious(&mut self, endpoint: EndpointId, leader: Option<NodeId>, now: Time) -> Option<Tag> {
+        let reaches = |leader| self.links.iter().any(|link| link.node == Some(leader));
+        if leader.is_some_and(reaches) {
             return None;
         }
         let link = &mut self.links[endpoint.0];
         let State::Up { life } = link.state else { return None };
-        if link.curious.is_some_and(|asked| now.since(asked) < link.patience) {
-            return None;
-        }
-        link.curious = Some(now);
-        Some(life)
+        let asks = match link.curious {
+            Some(asked) => now.since(asked) >= link.patience,
+            None => leader.is_some(),
+        };
+        link.curious = if asks { Some(now) } else { link.curious };
+        asks.then_some(life)
     }
 
     /// A node says that this member is reached there. Who really answers at an endpoint knows better.

@@ -75,8 +75,8 @@ impl fmt::Display for JournalError {
             JournalError::ForeignGenesis { found, wanted } => write!(
                 f,
                 "the data directory was formatted for another cluster-wide configuration (hash {found:016x}, \
-                 given now {wanted:016x}). Members, quorum system, window, index exclusivity, implicit commit, session \
-                 lifetime and application cannot be changed afterwards: give the values it was formatted with"
+                 given now {wanted:016x}). Members, quorum system, window, index exclusivity, implicit commit, lease, \
+                 session lifetime and application cannot be changed afterwards: give the values it was formatted with"
             ),
             JournalError::ForeignSegment { file } => write!(
                 f,

@@ -16,7 +16,7 @@
 //! expire every session on waking, before clients had a chance to be heard. Log time may therefore lag real time, but
 //! outruns it only by the rate error of the clocks.
 
-use super::{Replica, Role, choice::Decision, forwarding, pace::Pace, turn::Turn, window::Window};
+use super::{Replica, Role, choice::Decision, forwarding, lease::Tenure, pace::Pace, turn::Turn, window::Window};
 use crate::{
     batch::{Batch, BatchBuilder, Command},
     ids::{ConnectionId, Digest, Incarnation, Index, NodeId, View},
@@ -55,6 +55,7 @@ pub(super) struct Leader {
     pub(super) plan: VecDeque<(Index, Decision)>,
     /// Up to here an earlier leader may have assigned what nobody told of: no-ops come first.
     gap_until: Index,
+    pub(super) lease: Tenure,
     /// Some replica needs everything up to here committed to be whole again.
     fill_until: Index,
     /// Whom it hands its place to: nothing new is assigned.
@@ -86,6 +87,7 @@ impl Leader {
             delegated: 0,
             plan,
             gap_until: Index::ZERO,
+            lease: Tenure::default(),
             fill_until: Index::ZERO,
             successor: None,
             stamped: (Time::ZERO, now),

@@ -13,10 +13,11 @@
 //! | `coordination` | `Assign`: the same on a leader's behalf; whom to ask |
 //! | `commit` | `Chosen`, floors, `Fetch`, `Entries`: learning what is chosen |
 //! | `snapshot` | `SnapshotAsk`, `SnapshotOffer`, `SnapshotAck`, `SnapshotChunk`: what is in nobody's log any more |
-//! | `transfer` | `Transfer`: a leader hands its place to another |
+//! | `transfer` | `Transfer`, `Released`: a leader hands its place to another |
 //! | `reads` | `Heartbeat` and its acknowledgement: signs of life, leader reads |
 //! | `barrier` | `Barrier`, `HighWater`: participant reads |
 //! | `divergence` | `Diverged`, and checkpoints in acknowledgements: whether all are in the same state |
+//! | `lease` | what acknowledging a heartbeat grants: reads by lease |
 //!
 //! Apart from them, pure: `quorum` (which sets suffice), `choice` (what a new leader proposes), `log` (what is held),
 //! `window` (what is in flight), `pace` (who answers soon), `turn` (what every leaf works with, and what waits for the
@@ -43,6 +44,7 @@ mod commit;
 mod coordination;
 mod divergence;
 mod forwarding;
+mod lease;
 mod links;
 pub mod log;
 mod pace;
@@ -72,6 +74,7 @@ use commit::{Hollow, Learner};
 use coordination::Coordinations;
 use divergence::Checkpoints;
 use forwarding::Forwards;
+use lease::Grants;
 use links::Links;
 use log::{Entry, Log};
 use rand_chacha::{ChaCha8Rng, rand_core::RngCore};
@@ -110,6 +113,7 @@ pub struct Replica {
     barriers: Barriers,
     snapshots: Snapshots,
     checkpoints: Checkpoints,
+    grants: Grants,
     /// The leader of the promised view, once heard.
     following: Option<NodeId>,
     /// When that leader was last heard.
@@ -167,6 +171,7 @@ impl Replica {
             barriers: Barriers::default(),
             snapshots: Snapshots::default(),
             checkpoints: Checkpoints::default(),
+            grants: Grants::new(now),
             following: None,
             contact: Time::ZERO,
             election_at: now + options.election_timeout + jitter(rng, options.election_timeout),
@@ -245,6 +250,7 @@ impl Replica {
                 self.high_water(turn, from, nonce, barrier::Reach { high, floor, view });
             }
             PeerMessage::Transfer { view } => self.transferred(turn, from, view),
+            PeerMessage::Released { view } => self.released(turn, from, view),
             PeerMessage::SnapshotAsk { above } => self.snapshot_asked(turn, from, above),
             PeerMessage::SnapshotOffer { seal } => self.snapshot_offered(turn, from, seal),
             PeerMessage::SnapshotAck { seal, next } => self.snapshot_acked(turn, from, seal, next),

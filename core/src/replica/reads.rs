@@ -94,7 +94,13 @@ impl Replica {
         if self.reads.len() >= self.options.reads_max {
             return refuse(turn, &read, Refusal::Overloaded);
         }
-        self.reads.fresh.push(read);
+        match self.leased(turn) {
+            Some(index) => {
+                turn.note(Note::LeaseRead { index });
+                self.reads.confirmed.push_back((index, Vec::from([read])));
+            }
+            None => self.reads.fresh.push(read),
+        }
     }
 
     /// Reads that can be evaluated: confirmed, and everything they must see is among the `applied`.
@@ -104,7 +110,7 @@ impl Replica {
     }
 
     /// What a read that arrives now must see.
-    fn read_index(&self, leader: &Leader) -> Index {
+    pub(super) fn read_index(&self, leader: &Leader) -> Index {
         match self.options.delegate {
             Delegate::None => self.log.floor(),
             Delegate::Rotate(_) | Delegate::Forwarder => leader.window.last(),
@@ -159,6 +165,7 @@ impl Replica {
         if self.options.has_choice() {
             leader.pace.asked(others, round, turn.now);
         }
+        leader.lease.asked(round, turn.now);
         if leader.opened && !self.reads.fresh.is_empty() {
             turn.note(Note::ReadNoted { index });
             self.reads.sent.push_back((round, index, core::mem::take(&mut self.reads.fresh)));
@@ -169,8 +176,13 @@ impl Replica {
 
     /// Moves reads on whose round a replication quorum has acknowledged.
     fn confirm_rounds(&mut self) {
-        let Role::Leader(leader) = &self.role else { return };
         let quorums = self.history.configuration_at(self.log.floor().next()).quorums();
+        let Role::Leader(leader) = &mut self.role else { return };
+        let Leader { lease, acks, .. } = &mut **leader;
+        lease.acknowledged(|round| {
+            let acked: NodeSet = acks.iter().filter(|(_, ack)| ack.round >= round).map(|(node, _)| *node).collect();
+            quorums.has_replication_quorum(acked.with(self.me))
+        });
         while let Some((round, ..)) = self.reads.sent.front() {
             let acked: NodeSet =
                 leader.acks.iter().filter(|(_, ack)| ack.round >= *round).map(|(node, _)| *node).collect();
@@ -191,6 +203,7 @@ impl Replica {
             return turn.send(NodeSet::only(from), PeerMessage::Reject { view, promised });
         }
         self.hear_leader(turn, view);
+        self.grants.give(from, turn.now);
         self.learn_floor(turn, view, floor);
         let message =
             PeerMessage::HeartbeatAck { view, round, hollow_until: self.hollow_until(), checkpoint: self.checkpoint() };

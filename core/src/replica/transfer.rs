@@ -1,4 +1,4 @@
-//! A leader hands its place to another member: `Transfer`.
+//! A leader hands its place to another member: `Transfer`, and with leases `Released`.
 //!
 //! It assigns nothing more, waits until everything it has assigned is executed, stops leading, asks a healthy follower
 //! to begin a view at once, and stays until the new leader is heard: its promise may be needed. So a node that is to be
@@ -8,6 +8,11 @@
 //! sender never leads the view it names again, and a `Transfer` that comes late, or twice, deposes nobody of that view;
 //! of a higher view it deposes no one who has followers (H16). Live because nothing depends on it: if it is lost, or
 //! the rest of the window takes longer than an election timeout, the followers miss their leader as they always do.
+//!
+//! What its followers have granted the leader would keep them from promising anything to its successor
+//! ([`super::lease`]). It answers no read by its lease once it has stopped leading, so it gives back what it was
+//! granted: `Transfer` says so to the successor, `Released` to all others. Who does not hear it waits until its grant
+//! is over.
 
 use super::{Replica, Role, turn::Turn};
 use crate::{
@@ -54,6 +59,9 @@ impl Replica {
             && self.assignments.nobody_waits()
         {
             self.become_follower(turn, StepDown::Transferred);
+            if self.configuration_ahead().lease().is_some() {
+                turn.send(self.others().without(to), PeerMessage::Released { view });
+            }
             turn.send(NodeSet::only(to), PeerMessage::Transfer { view });
         }
         let succeeded = self.promised > view && self.following.is_some_and(|leader| leader != self.me);
@@ -68,7 +76,22 @@ impl Replica {
         if view != self.promised || !able {
             return turn.ignore(Ignored::OldView);
         }
+        self.grants.release(from);
+        if turn.now < self.bound_until(self.me) {
+            return turn.ignore(Ignored::Leased);
+        }
         self.following = None;
         self.stand(turn, View { round: self.highest_round + 1, node: self.me });
+    }
+
+    pub(super) fn released(&mut self, turn: &mut Turn, from: NodeId, view: View) {
+        if view.node != from {
+            return turn.ignore(Ignored::Impostor);
+        }
+        if view != self.promised {
+            // It may lead a later view by now, in which it was granted something else.
+            return turn.ignore(Ignored::OldView);
+        }
+        self.grants.release(from);
     }
 }

@@ -77,6 +77,13 @@ impl Replica {
         self.put_off_election(turn);
         // Clients must not be sent after a leader that is not there.
         self.following = None;
+        let bound = self.bound_until(self.me);
+        if turn.now < bound {
+            // A lease that this node granted may be relied on, so it cannot promise a view of its own. All followers
+            // were bound by the same heartbeat: they must not all stand at once.
+            self.election_at = bound + jitter(turn.rng, self.options.heartbeat);
+            return;
+        }
         // A node whose disk does not answer could not make its view durable, and one that has lost its state could
         // execute nothing.
         if !self.disk_stalls(turn) && !self.has_lost_state() {
@@ -97,7 +104,7 @@ impl Replica {
         if view.node != from {
             return turn.ignore(Ignored::Impostor);
         }
-        let missing_leader = self.misses_leader(turn.now);
+        let missing_leader = self.misses_leader(turn.now) && turn.now >= self.bound_until(from);
         let reply = PeerMessage::CanvassReply { view, missing_leader, promised: self.promised };
         turn.send(NodeSet::only(from), reply);
     }
@@ -150,6 +157,7 @@ impl Replica {
     /// Makes `view`, one of this node's own, durable, to ask promises for it.
     pub(super) fn stand(&mut self, turn: &mut Turn, view: View) {
         assert!(view > self.promised, "a view is opened once, above every promise");
+        assert!(turn.now >= self.bound_until(self.me), "nobody stands against a leader that may hold a lease");
         let from = self.log.floor().next();
         self.bind(turn, view);
         self.reads.confirm_again();
@@ -318,6 +326,9 @@ impl Replica {
         if view < self.promised {
             let promised = self.promised;
             return turn.send(NodeSet::only(from), PeerMessage::Reject { view, promised });
+        }
+        if view > self.promised && turn.now < self.bound_until(from) {
+            return turn.ignore(Ignored::Leased);
         }
         if let Role::Leader(leader) = &self.role
             && view > self.promised

@@ -28,7 +28,7 @@ fn check<M: Framed + Debug>(messages: &[M], expected: &Expect) {
 #[test]
 fn the_bytes_of_peer_messages_stay_what_they_are() {
     let mut messages = peer_messages();
-    messages.retain(|message| !is_about_snapshots(message));
+    messages.retain(|message| !is_about_state(message));
     for message in &mut messages {
         if let PeerMessage::Promise(promise) = message {
             promise.entries.pop();
@@ -93,16 +93,16 @@ fn the_bytes_of_peer_messages_stay_what_they_are() {
           12044d0604ac0202
         Transfer b50101000400000000000000c780b26f7942a41d
           13ac0202
-        Diverged b50101000500000000000000f3d0f08a2074db87
-          1840edbd01
+        Released b50101000400000000000000a3600f00b15e648c
+          19ac0202
     "#]];
     check(&messages, &expected);
 }
 
 #[test]
-fn the_bytes_of_messages_about_snapshots_stay_what_they_are() {
+fn the_bytes_of_messages_about_the_state_stay_what_they_are() {
     let mut messages = peer_messages();
-    messages.retain(is_about_snapshots);
+    messages.retain(is_about_state);
     let expected = expect![[r#"
         SnapshotAsk b5010100020000000000000025311d1f172be933
           1405
@@ -113,17 +113,20 @@ fn the_bytes_of_messages_about_snapshots_stay_what_they_are() {
         SnapshotChunk b50101002e0000000000000073c524f9ebfc9435
           17e807808080808080808010808010808040ffffffffffffffffff01031070617274206f66206120
           73747265616d
+        Diverged b50101000500000000000000f3d0f08a2074db87
+          1840edbd01
     "#]];
     check(&messages, &expected);
 }
 
-fn is_about_snapshots(message: &PeerMessage) -> bool {
+fn is_about_state(message: &PeerMessage) -> bool {
     matches!(
         message,
         PeerMessage::SnapshotAsk { .. }
             | PeerMessage::SnapshotOffer { .. }
             | PeerMessage::SnapshotAck { .. }
             | PeerMessage::SnapshotChunk { .. }
+            | PeerMessage::Diverged { .. }
     )
 }
 

@@ -140,6 +140,7 @@ impl<P> PeerMessage<P> {
             PeerMessage::SnapshotChunk { seal, number, ref data } => {
                 PeerMessage::SnapshotChunk { seal, number, data: data.clone() }
             }
+            PeerMessage::Released { view } => PeerMessage::Released { view },
         })
     }
 }

@@ -108,6 +108,7 @@ pub(super) fn peer_messages() -> Vec<PeerMessage> {
         PeerMessage::SnapshotAck { seal, next: 3 },
         PeerMessage::SnapshotChunk { seal, number: 3, data: Bytes::from_static(b"part of a stream") },
         PeerMessage::Diverged { index: Index(64), state_hash: 0x5eed },
+        PeerMessage::Released { view: VIEW },
     ]
 }
 

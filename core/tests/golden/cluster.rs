@@ -82,6 +82,7 @@ impl Cluster {
                 "window" => draft.window = value.parse().map_err(|_| bad())?,
                 "index_exclusivity" => draft.index_exclusivity = value == "on",
                 "implicit_commit" => draft.implicit_commit = value == "on",
+                "lease" => draft.lease = Some(value.parse().map_err(|_| bad())?),
                 "ttl" => draft.session_ttl = span()?,
                 "explicit_commit" => options.explicit_commit = value == "on",
                 "thrifty" => options.thrifty = value == "on",

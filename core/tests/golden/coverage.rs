@@ -19,12 +19,12 @@ names!(NOTES, Note {
     ReadNoted { .. }, Repaired { .. }, Whole {}, Fetching { .. }, Retransmitted { .. },
     ForwardTaken { .. }, ForwardPlaced { .. }, Widened { .. }, Reassigned { .. }, BarrierPassed { .. },
     SnapshotBegun { .. }, SnapshotTaken { .. }, SnapshotLost { .. }, Restored { .. }, Receiving { .. },
-    Installed { .. }, TransferGivenUp { .. }, StateDiffers { .. }
+    Installed { .. }, TransferGivenUp { .. }, StateDiffers { .. }, LeaseRead { .. }, LeaseLapsed { .. }
 });
 
 names!(REASONS, Ignored {
     NotRunning {}, Unverified {}, Stranger {}, Unasked {}, OldView {}, Unassigned {}, Impostor {}, OutOfRange {},
-    Duplicate {}, OtherLife {}, UnknownOp {}, Hollow {}
+    Duplicate {}, OtherLife {}, UnknownOp {}, Hollow {}, Leased {}
 });
 
 /// Names that no line of `text` (all scripts) shows as a note of a node.

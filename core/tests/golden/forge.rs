@@ -57,6 +57,7 @@ pub fn message(words: &[&str]) -> Result<PeerMessage, String> {
             entries: Vec::new(),
         })),
         "Transfer" => PeerMessage::Transfer { view: view? },
+        "Released" => PeerMessage::Released { view: view? },
         "Reject" => PeerMessage::Reject { view: view?, promised: words.promised() },
         "Accepted" => PeerMessage::Accepted { view: view?, index, digest, incarnation: nonce.0 },
         "Chosen" => PeerMessage::Chosen { view: view?, index, digest },

@@ -42,7 +42,7 @@ impl Ghost {
         match message {
             PeerMessage::Hello(hello) => self.hello(node, hello),
             PeerMessage::Canvass { view } => self.owns(node, *view, "canvasses for"),
-            PeerMessage::Transfer { view } => self.owns(node, *view, "hands over"),
+            PeerMessage::Transfer { view } | PeerMessage::Released { view } => self.owns(node, *view, "hands over"),
             PeerMessage::Prepare { view, .. } => {
                 self.owns(node, *view, "prepares")?;
                 self.vouch(node, *view, "Prepare")
@@ -304,12 +304,15 @@ impl Ghost {
     }
 
     /// Whoever led when a read arrived may have been replaced unnoticed since its last heartbeat; it had not if, after
-    /// that, a replication quorum still followed it.
+    /// that, a replication quorum still followed it, or it had a lease.
     fn confirmed(&self, node: NodeId, asked: AskedRead) -> Result<(), Finding> {
         self.sees(node, asked)?;
         let Some(view) = self.members[usize::from(node.0)].life.led else {
             return Err((Oracle::Read, format!("{node} answers a read without ever having led")));
         };
+        if self.members[usize::from(node.0)].life.leased.is_some_and(|at| at >= asked.at) {
+            return Ok(());
+        }
         let follows = |id: &NodeId| {
             let last = self.members[usize::from(id.0)].followed.get(&node);
             *id == node || last.is_some_and(|(followed, at)| *followed == view && *at > asked.at)
@@ -319,6 +322,23 @@ impl Ghost {
             return Ok(());
         }
         Err((Oracle::Read, format!("{node} answers a read in {view} that only {followers} followed since it arrived")))
+    }
+
+    /// A leader takes a read that has just arrived as confirmed by its lease. What clocks have to do with it is not
+    /// looked at, only what a lease is for: nobody else may lead by now.
+    pub(super) fn leases(&mut self, node: NodeId) -> Result<(), Finding> {
+        self.checks.count(Oracle::Read);
+        let Some(view) = self.member(node).life.led.filter(|_| self.lease) else {
+            return Err((Oracle::Read, format!("{node} relies on a lease that it cannot have")));
+        };
+        let at = self.events;
+        self.member(node).life.leased = Some(at);
+        let lost = |id: &NodeId| self.members[usize::from(id.0)].promised > view;
+        let lost: NodeSet = self.quorums.members().iter().filter(lost).collect();
+        if !self.quorums.recover(lost) {
+            return Ok(());
+        }
+        Err((Oracle::Read, format!("{node} relies on a lease of {view}; {lost} have promised higher views")))
     }
 
     /// A reply that says what the log did up to `index`.

@@ -70,6 +70,8 @@ pub struct Ghost {
     options: Options,
     /// Whether no index may carry two different batches of clients.
     exclusive: bool,
+    /// Whether leaders may answer by lease.
+    lease: bool,
     rate_ppm: u64,
     log: Log,
     members: Vec<Member>,
@@ -96,6 +98,7 @@ impl Ghost {
         Self {
             options: options.clone(),
             exclusive: configuration.index_exclusivity(),
+            lease: configuration.lease().is_some(),
             rate_ppm: u64::from(rate_ppm),
             log: Log::new(quorums.clone(), configuration.window()),
             members: (0..=last).map(|id| Member::new(NodeId(id as u8))).collect(),

@@ -60,6 +60,7 @@ impl Ghost {
                 self.is_state(node, "installs", index, state_hash)?;
                 self.member(node).restore(index)
             }
+            Note::LeaseRead { .. } => self.leases(node),
             Note::SnapshotTaken { index, .. } => self.compacted(node, "notes", index),
             Note::Executed { index, position, session, sequence } => {
                 self.executed(node, Taken { index, position, session, sequence })

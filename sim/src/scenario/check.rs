@@ -45,6 +45,7 @@ impl Cluster {
             window: self.window,
             index_exclusivity: self.index_exclusivity,
             implicit_commit: self.implicit_commit,
+            lease: self.lease,
             session_ttl: self.session_ttl,
             ..ConfigurationDraft::default()
         };
@@ -94,8 +95,9 @@ fn cluster(cluster: &Cluster) -> Result<(), String> {
     require((1..=NODES_MAX).contains(&cluster.told), || {
         format!("told={} is not within 1 to {NODES_MAX}", cluster.told)
     })?;
-    cluster.configuration()?;
+    let configuration = cluster.configuration()?;
     cluster.options.check().map_err(|error| error.to_string())?;
+    cluster.options.check_for(&configuration).map_err(|error| error.to_string())?;
     require(cluster.options.journal.segment_bytes <= 16 << 20, || {
         "segment_bytes: a simulated disk is memory, so at most 16777216".into()
     })?;

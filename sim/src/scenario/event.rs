@@ -40,11 +40,12 @@ pub enum MessageKind {
     SnapshotAck,
     SnapshotChunk,
     Diverged,
+    Released,
 }
 
 impl MessageKind {
     /// All kinds, with their names.
-    pub const NAMES: [(MessageKind, &'static str); 27] = [
+    pub const NAMES: [(MessageKind, &'static str); 28] = [
         (MessageKind::Hello, "Hello"),
         (MessageKind::Refused, "Refused"),
         (MessageKind::Canvass, "Canvass"),
@@ -72,6 +73,7 @@ impl MessageKind {
         (MessageKind::SnapshotAck, "SnapshotAck"),
         (MessageKind::SnapshotChunk, "SnapshotChunk"),
         (MessageKind::Diverged, "Diverged"),
+        (MessageKind::Released, "Released"),
     ];
 }
 
@@ -101,6 +103,7 @@ impl Subject {
             PeerMessage::Assign { view, index, .. } => (MessageKind::Assign, Some(*view), Some(*index)),
             PeerMessage::Forward { .. } => (MessageKind::Forward, None, None),
             PeerMessage::Transfer { view } => (MessageKind::Transfer, Some(*view), None),
+            PeerMessage::Released { view } => (MessageKind::Released, Some(*view), None),
             PeerMessage::Forwarded { outcome: ForwardOutcome::Placed { index, .. }, .. } => {
                 (MessageKind::Forwarded, None, Some(*index))
             }
@@ -281,6 +284,8 @@ impl EventKind {
             | Note::RefusedLink { .. }
             | Note::Ignored(_)
             | Note::Executed { .. }
+            | Note::LeaseRead { .. }
+            | Note::LeaseLapsed { .. }
             | Note::Expired { .. }
             | Note::ForwardTaken { .. }
             | Note::ForwardPlaced { .. }

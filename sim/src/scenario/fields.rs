@@ -2,6 +2,7 @@
 
 use super::{Cluster, Disk, Links, Workload};
 use ios_core::{
+    configuration::Lease,
     options::{Delegate, Participant, Seal},
     replica::quorum::QuorumSpec,
     time::Span,
@@ -102,6 +103,18 @@ macro_rules! words {
 
 words!(Delegate, Participant);
 
+impl Value for Option<Lease> {
+    fn read(text: &str) -> Result<Self, String> {
+        match text {
+            "off" => Ok(None),
+            lease => lease.parse().map(Some).map_err(|error| format!("{error}")),
+        }
+    }
+    fn write(&self) -> String {
+        self.map_or("off".into(), |lease| lease.to_string())
+    }
+}
+
 impl Value for Seal {
     fn read(text: &str) -> Result<Self, String> {
         match text {
@@ -160,6 +173,7 @@ record! { Cluster {
     "implicit_commit" => implicit_commit;
     "clients" => clients;
     "told" => told;
+    "lease" => lease;
     "session_ttl" => session_ttl;
     "client_retry" => client_retry;
     "client_deadline" => client_deadline;

@@ -43,6 +43,7 @@ pub use plan::{
 
 use crate::oracle::Oracle;
 use ios_core::{
+    configuration::Lease,
     ids::NodeId,
     options::{JournalOptions, Options, Seal},
     replica::quorum::QuorumSpec,
@@ -109,6 +110,8 @@ pub struct Cluster {
     pub index_exclusivity: bool,
     /// An `Accept` commits what lies a window before it.
     pub implicit_commit: bool,
+    /// Whether leaders may answer reads by lease, and how wrong clocks are at most.
+    pub lease: Option<Lease>,
     /// After how much silence, in log time, a session expires.
     pub session_ttl: Span,
     /// Every member's own settings.
@@ -132,6 +135,7 @@ impl Default for Cluster {
             window: 8,
             index_exclusivity: false,
             implicit_commit: false,
+            lease: None,
             session_ttl: Span::secs(60),
             options: Options {
                 // A disk of the simulator is memory: segments are small, so that some are filled within a run.

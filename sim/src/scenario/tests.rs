@@ -55,10 +55,10 @@ liveness core=n1,n2,n3,n4 within=5s
 
 /// What would be too long a line there.
 const CLUSTER: &str = "cluster nodes=5 quorum=fixed:2 window=1 index_exclusivity=on implicit_commit=on clients=3 \
-    told=2 session_ttl=500ms client_retry=100ms client_deadline=1s heartbeat=20ms election_timeout=200ms \
-    max_batch=1 max_batch_bytes=512 batch_interval=1ms explicit_commit=on thrifty=on delegate=2 participant=forward \
-    participant_read=on queue_max=4 reads_max=5 segment_bytes=65535 segment_records=64 seal=eager \
-    seal_idle=7ms";
+    told=2 lease=100ms/500ppm session_ttl=500ms client_retry=100ms client_deadline=1s heartbeat=20ms \
+    election_timeout=200ms max_batch=1 max_batch_bytes=512 batch_interval=1ms explicit_commit=on \
+    thrifty=on delegate=2 participant=forward participant_read=on queue_max=4 reads_max=5 \
+    segment_bytes=65535 segment_records=64 seal=eager seal_idle=7ms";
 
 const WORKLOAD: &str = "workload ops=200 keys=8 reads=10% participant=20% stale=30% deletes=0% cas=20% multi=0% \
     value=1 think=0s..20ms in_flight=64";
@@ -96,7 +96,7 @@ fn what_is_misspelt_is_refused_with_its_line_and_a_suggestion() {
     refused(
         "cluster application=none",
         "line 2: unknown key \"application\"; there are nodes, quorum, window, index_exclusivity, \
-         implicit_commit, clients, told, session_ttl, client_retry, client_deadline, heartbeat, \
+         implicit_commit, clients, told, lease, session_ttl, client_retry, client_deadline, heartbeat, \
          election_timeout, max_batch, max_batch_bytes, batch_interval, explicit_commit, thrifty, delegate, \
          participant, participant_read, queue_max, reads_max, snapshot_interval, length, snapshot_block, \
          segment_bytes, segment_records, seal, seal_idle",

@@ -4,7 +4,7 @@ use super::World;
 use crate::outcome::Counter;
 use ios_core::{
     batch::Batch,
-    interface::{Learned, Note, StepDown},
+    interface::{Ignored, Learned, Note, StepDown},
 };
 
 impl World {
@@ -52,6 +52,7 @@ fn counter_of(note: &Note) -> Option<Counter> {
         }
         Note::Whole => Counter::LossesRepaired,
         Note::RefusedLink { .. } => Counter::LinksRefused,
+        Note::Ignored(Ignored::Leased) => Counter::LeasesHeeded,
         Note::Ignored(_) => Counter::Ignored,
         Note::Canvassed { .. } => Counter::Canvasses,
         Note::Candidate { .. } => Counter::Candidacies,
@@ -68,6 +69,8 @@ fn counter_of(note: &Note) -> Option<Counter> {
         Note::Expired { .. } => Counter::SessionsExpired,
         Note::ReadNoted { .. } => Counter::ReadsNoted,
         Note::BarrierPassed { .. } => Counter::Barriers,
+        Note::LeaseRead { .. } => Counter::LeaseReads,
+        Note::LeaseLapsed { .. } => Counter::LeasesLapsed,
         Note::Repaired { .. } => Counter::RottenRepaired,
         Note::Fetching { .. } => Counter::Fetches,
         Note::Retransmitted { .. } => Counter::Retransmissions,

@@ -221,3 +221,50 @@ fn a_band_of_seeds_injects_every_kind_of_fault() {
         .collect();
     assert!(never.is_empty(), "never injected: {never:?}");
 }
+
+/// The first leader's clock runs slow and its followers' fast; it is cut off together with a client that reads, while
+/// another one writes through the next leader. With clocks as wrong as the lease states nobody is led astray; with an
+/// error that it does not state, somebody is, and is found out.
+#[test]
+fn a_lease_holds_with_clocks_as_wrong_as_stated_and_breaks_beyond() {
+    let mut first_leader = String::new();
+    for (node, others) in [("n0", "n1 n2"), ("n1", "n0 n2"), ("n2", "n0 n1")] {
+        first_leader += &format!(
+            "when {node} leads view=1.{node} skew {node} -100000\n\
+             when {node} leads view=1.{node} in=500ms partition {node} c0 | {others} c1\n"
+        );
+    }
+    for (stated, good) in [("100000ppm", true), ("0ppm", false)] {
+        let (mut lease_reads, mut misled) = (0, 0);
+        for seed in 0..80 {
+            let text = format!(
+                "ios-scenario 1\ncluster clients=2 lease=3s/{stated} client_retry=100ms client_deadline=300ms \
+                 heartbeat=100ms election_timeout=3s\nseed {seed}\nclocks n0=100000 n1=100000 n2=100000\n\
+                 workload ops=2000 keys=1 reads=100% think=10ms..30ms\n{first_leader}\
+                 when any leads nth=2 crash c1\nwhen any leads nth=2 in=1ms c1 put k1 x\n\
+                 when any leads nth=2 in=120ms crash c0\nrun 9s\n"
+            );
+            let outcome = run(&text.parse().unwrap());
+            lease_reads += outcome.counters.get(Counter::LeaseReads);
+            if let Some(violation) = outcome.violation {
+                assert_eq!((violation.oracle, good), (Oracle::Read, false), "seed {seed}: {}", violation.text);
+                misled += 1;
+            }
+        }
+        assert!(lease_reads > 1_000, "{stated}: {lease_reads} reads by lease");
+        assert_eq!(misled > 0, !good, "{stated}: {misled} runs in which a read misses a write");
+    }
+}
+
+/// A leader that is paused for longer than its lease answers no read by it when it goes on.
+#[test]
+fn a_paused_leader_finds_its_lease_over() {
+    let lines = "clocks n0=300\nwhen any leads in=600ms pause it for=700ms";
+    let text = format!(
+        "ios-scenario 1\ncluster lease=300ms/500ppm heartbeat=20ms election_timeout=300ms client_retry=200ms\nseed 3\n\
+         workload ops=400 keys=2 reads=80% think=1ms..5ms in_flight=4\n{lines}\nrun 4s\n"
+    );
+    let outcome = run(&text.parse().unwrap());
+    assert_eq!(outcome.violation, None);
+    assert!(outcome.counters.get(Counter::LeaseReads) > 0 && outcome.counters.get(Counter::LeasesLapsed) > 0);
+}

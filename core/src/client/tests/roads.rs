@@ -241,6 +241,23 @@ fn a_leader_whose_address_nobody_told_is_asked_about_again() {
     assert_eq!(asked(&rig), 2, "it is known now");
 }
 
+/// Nor does a lost answer where nobody is known to lead: another member may know better.
+#[test]
+fn a_lost_answer_about_members_is_asked_for_again_even_if_no_leader_is_known() {
+    let mut rig = Rig::new(1);
+    rig.submit(1, Access::Read, Span::secs(3600)).up(0).welcome(0, 0);
+    let asked = |rig: &Rig| rig.script.matches("e0 <- members").count();
+    let nobody_leads = Refusal::NotLeader { leader: None };
+    let mut refusals = 0;
+    while asked(&rig) == 1 && refusals < 20 {
+        rig.wake().refuse_read(0, 1, nobody_leads.clone());
+        refusals += 1;
+    }
+    assert_eq!(asked(&rig), 2, "no answer came");
+    rig.members(0, &[(0, "x0"), (1, "x1")]).wake().refuse_read(0, 1, nobody_leads);
+    assert_ne!(rig.client.links.current(), EndpointId(0));
+}
+
 #[test]
 fn a_node_that_names_itself_is_left() {
     let mut rig = Rig::new(2);

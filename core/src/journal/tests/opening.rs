@@ -260,8 +260,8 @@ fn another_node_or_configuration_is_refused() {
     .assert_eq(&refusal(NodeId(2), configuration().genesis_hash()));
     expect![[r#"
         the data directory was formatted for another cluster-wide configuration (hash
-        86bc01f92f7fa19a, given now 0000000000000001). Members, quorum system, window,
-        index exclusivity, implicit commit, session lifetime and application cannot be
-        changed afterwards: give the values it was formatted with"#]]
+        9bdc6bb07e92ec73, given now 0000000000000001). Members, quorum system, window,
+        index exclusivity, implicit commit, lease, session lifetime and application
+        cannot be changed afterwards: give the values it was formatted with"#]]
     .assert_eq(&refusal(NODE, 1));
 }
