@@ -194,8 +194,8 @@ pub enum PeerMessage<P = Batch> {
     },
     /// A block of a snapshot.
     SnapshotChunk {
-        /// Of which snapshot.
-        seal: SnapshotSeal,
+        /// Of which snapshot. Apart, because every message is as large as the largest.
+        seal: Box<SnapshotSeal>,
         /// Which block.
         number: u64,
         /// What is in it.

@@ -222,13 +222,13 @@ impl Assignments {
             let room = batch.len() < options.max_batch && grown <= options.max_batch_bytes;
             batch.is_empty() || room && gathered.origin == origin
         };
-        let size = self.queue.back().map_or(0, |gathered| gathered.batch.size());
         match self.queue.back_mut().filter(fits) {
             Some(gathered) => {
                 gathered.origin = origin;
                 gathered.batch.push(command);
             }
             None => {
+                let size = self.queue.back().map_or(0, |gathered| gathered.batch.size());
                 let mut batch = BatchBuilder::with_capacity(size);
                 batch.push(command);
                 self.queue.push_back(Gathered { origin, batch });

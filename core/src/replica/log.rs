@@ -73,9 +73,10 @@ pub struct Acceptance {
 }
 
 /// The entries of one replica above its base.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Log {
-    base: Index,
+    /// The index of the first entry: one above the base.
+    first: Index,
     entries: VecDeque<Entry>,
     floor: Index,
     unknown: u64,
@@ -87,15 +88,21 @@ static BLANK: Entry = Entry { accepted: None, committed: false, unknown: None, c
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Diverged(pub Index);
 
+impl Default for Log {
+    fn default() -> Self {
+        Self::above(Index::ZERO)
+    }
+}
+
 impl Log {
     /// An empty log above `base`.
     pub fn above(base: Index) -> Self {
-        Self { base, floor: base, ..Self::default() }
+        Self { first: base.next(), entries: VecDeque::new(), floor: base, unknown: 0 }
     }
 
     /// Everything up to here is in a snapshot.
     pub fn base(&self) -> Index {
-        self.base
+        Index(self.first.0 - 1)
     }
 
     /// How many indexes above the base there are.
@@ -111,28 +118,28 @@ impl Log {
     /// Forgets entries up to `index`, at most so many at once. They are committed and in a durable snapshot.
     pub fn compact(&mut self, index: Index, at_most: u64) {
         assert!(index <= self.floor, "only what is committed is compacted");
-        let to = index.min(self.base.plus(at_most));
-        while self.base < to {
+        let to = index.min(self.base().plus(at_most));
+        while self.first <= to {
             let gone = self.entries.pop_front().expect("entries reach up to the floor");
             assert!(gone.unknown.is_none(), "what is below the floor is known");
-            self.base = self.base.next();
+            self.first = self.first.next();
         }
     }
 
     /// Begins anew above `base`, which is above the floor, keeping what is held above: a snapshot stands for the rest.
     pub fn install(&mut self, base: Index) {
         assert!(base > self.floor, "an older snapshot never replaces a newer state");
-        let known = usize::try_from(base.0 - self.base.0).unwrap_or(usize::MAX).min(self.entries.len());
+        let known = usize::try_from(base.0 - self.base().0).unwrap_or(usize::MAX).min(self.entries.len());
         for gone in self.entries.drain(..known) {
             self.unknown -= u64::from(gone.unknown.is_some());
         }
-        (self.base, self.floor) = (base, base);
+        (self.first, self.floor) = (base.next(), base);
         self.raise_floor();
     }
 
     /// The last index of which anything is held.
     pub fn last(&self) -> Index {
-        self.base.plus(self.entries.len() as u64)
+        self.base().plus(self.entries.len() as u64)
     }
 
     /// Everything up to here is committed and here.
@@ -221,7 +228,7 @@ impl Log {
     /// Stores a batch that is known committed, whatever was accepted before. Returns whether that is news, and whether
     /// the batch itself was not here.
     pub fn learn(&mut self, index: Index, batch: &Batch) -> Result<(bool, bool), Diverged> {
-        if index <= self.base {
+        if index < self.first {
             return Ok((false, false));
         }
         let entry = self.slot(index);
@@ -259,7 +266,7 @@ impl Log {
 
     /// Where the entry of `index` is, or would be.
     fn place(&self, index: Index) -> Option<usize> {
-        usize::try_from(index.0.checked_sub(self.base.0)?.checked_sub(1)?).ok()
+        usize::try_from(index.0.checked_sub(self.first.0)?).ok()
     }
 
     fn slot(&mut self, index: Index) -> &mut Entry {
@@ -277,9 +284,12 @@ impl Log {
     }
 
     fn raise_floor(&mut self) {
-        let first = (self.floor.0 - self.base.0) as usize;
-        let known = |entry: &&Entry| entry.committed && entry.accepted.is_some();
-        self.floor = self.floor.plus(self.entries.range(first..).take_while(known).count() as u64);
+        let begin = (self.floor.0 + 1 - self.first.0) as usize;
+        let mut end = begin;
+        while self.entries.get(end).is_some_and(|entry| entry.committed && entry.accepted.is_some()) {
+            end += 1;
+        }
+        self.floor = self.floor.plus((end - begin) as u64);
     }
 }
 

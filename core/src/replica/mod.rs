@@ -255,7 +255,7 @@ impl Replica {
             PeerMessage::SnapshotOffer { seal } => self.snapshot_offered(turn, from, seal),
             PeerMessage::SnapshotAck { seal, next } => self.snapshot_acked(turn, from, seal, next),
             PeerMessage::SnapshotChunk { seal, number, data } => {
-                self.snapshot_chunk(turn, from, seal, number, data);
+                self.snapshot_chunk(turn, from, *seal, number, data);
             }
         }
     }

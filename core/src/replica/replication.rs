@@ -96,21 +96,20 @@ impl Replica {
             Role::Leader(leader) if leader.view == view => leader,
             _ => return self.coordinated(turn, from, view, index, digest),
         };
-        if !leader.window.contains(index) {
+        let Some(slot) = leader.window.get_mut(index) else {
             return turn.ignore(Ignored::Unassigned);
-        }
-        let Some(members) = leader.window.accepted(index, digest, from) else {
-            return turn.ignore(Ignored::Duplicate);
         };
-        if !self.history.configuration_at(index).quorums().has_replication_quorum(members) {
+        let news = slot.digest == digest && slot.accepted.insert(from);
+        if !news || slot.chosen {
+            return turn.ignore(Ignored::Duplicate);
+        }
+        if !self.history.configuration_at(index).quorums().has_replication_quorum(slot.accepted) {
             return;
         }
-        if self.options.has_choice()
-            && let Some(slot) = leader.window.at(index).filter(|slot| slot.is_first_try())
-        {
+        slot.chosen = true;
+        if self.options.has_choice() && slot.is_first_try() {
             leader.pace.chosen_within(turn.now.since(slot.sent));
         }
-        leader.window.choose(index);
         turn.note(Note::Chosen { view, index, digest });
         if self.options.explicit_commit {
             turn.send(self.others(), PeerMessage::Chosen { view, index, digest });
@@ -198,35 +197,38 @@ impl Replica {
 
     /// Whether something proposed in `view` may be accepted now; `from` sent it.
     pub(super) fn admits(&mut self, turn: &mut Turn, from: NodeId, view: View, index: Index, floor: Index) -> bool {
-        if view < self.promised {
-            let promised = self.promised;
-            turn.send(NodeSet::only(from), PeerMessage::Reject { view, promised });
+        // Its own views it has promised, whatever a delegate says.
+        let known = view == self.promised || view > self.promised && view.node != self.me;
+        if !known || !self.log.within_reach(index) || index <= self.log.base() || self.withheld.is_full() {
+            self.decline(turn, from, view, index, floor);
             return false;
         }
+        self.hear_of_view(turn, from, view);
+        true
+    }
+
+    /// Answers what is not admitted, and learns from it what may be learnt.
+    #[cold]
+    fn decline(&mut self, turn: &mut Turn, from: NodeId, view: View, index: Index, floor: Index) {
+        if view < self.promised {
+            let promised = self.promised;
+            return turn.send(NodeSet::only(from), PeerMessage::Reject { view, promised });
+        }
         if view > self.promised && view.node == self.me {
-            // Its own views it has promised, whatever a delegate says.
-            turn.ignore(Ignored::Impostor);
-            return false;
+            return turn.ignore(Ignored::Impostor);
         }
         if !self.log.within_reach(index) {
             self.hear_of_view(turn, from, view);
             self.learn_floor(turn, view, floor);
-            turn.ignore(Ignored::OutOfRange);
-            return false;
+            return turn.ignore(Ignored::OutOfRange);
         }
         if index <= self.log.base() {
             // It is committed, and perhaps this replica is the only one left that could say so.
             self.hear_of_view(turn, from, view);
             self.offer_snapshot(turn, view.node);
-            turn.ignore(Ignored::Duplicate);
-            return false;
+            return turn.ignore(Ignored::Duplicate);
         }
-        if self.withheld.is_full() {
-            turn.ignore(Ignored::NotRunning);
-            return false;
-        }
-        self.hear_of_view(turn, from, view);
-        true
+        turn.ignore(Ignored::NotRunning);
     }
 
     /// Follows the leader of `view`, which is not below the promise and has just been heard.

@@ -40,7 +40,7 @@ use crate::{
     options::{Persistence, SNAPSHOT_BLOCK_MAX},
     time::{Span, Time},
 };
-use alloc::{collections::VecDeque, vec::Vec};
+use alloc::{boxed::Box, collections::VecDeque, vec::Vec};
 use bytes::Bytes;
 
 /// Most entries of the log forgotten in one step.
@@ -320,7 +320,7 @@ impl Replica {
             let waits = |(_, of, which): &mut (NodeId, SnapshotSeal, u64)| *of == seal && *which == number;
             let Some((to, _, _)) = self.snapshots.sending.extract_if(.., waits).next() else { continue };
             if let Some(data) = data {
-                turn.send(NodeSet::only(to), PeerMessage::SnapshotChunk { seal, number, data });
+                turn.send(NodeSet::only(to), PeerMessage::SnapshotChunk { seal: Box::new(seal), number, data });
             }
         }
     }

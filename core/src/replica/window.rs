@@ -71,13 +71,6 @@ impl Window {
         });
     }
 
-    /// Counts an acceptance; the set of members so far if it is news and the batch is not chosen yet.
-    pub fn accepted(&mut self, index: Index, digest: Digest, by: NodeId) -> Option<NodeSet> {
-        let slot = self.get_mut(index)?;
-        let news = slot.digest == digest && slot.accepted.insert(by);
-        (news && !slot.chosen).then_some(slot.accepted)
-    }
-
     /// Marks an assignment chosen.
     pub fn choose(&mut self, index: Index) {
         self.get_mut(index).expect("only what is in flight is chosen").chosen = true;
@@ -88,11 +81,6 @@ impl Window {
         while self.base <= floor && self.slots.pop_front().is_some() {
             self.base = self.base.next();
         }
-    }
-
-    /// Whether an assignment at `index` is in flight.
-    pub fn contains(&self, index: Index) -> bool {
-        index >= self.base && index < self.next()
     }
 
     /// The assignment in flight at `index`.

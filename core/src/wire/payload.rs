@@ -137,8 +137,8 @@ impl<P> PeerMessage<P> {
             PeerMessage::SnapshotAsk { above } => PeerMessage::SnapshotAsk { above },
             PeerMessage::SnapshotOffer { seal } => PeerMessage::SnapshotOffer { seal },
             PeerMessage::SnapshotAck { seal, next } => PeerMessage::SnapshotAck { seal, next },
-            PeerMessage::SnapshotChunk { seal, number, ref data } => {
-                PeerMessage::SnapshotChunk { seal, number, data: data.clone() }
+            PeerMessage::SnapshotChunk { ref seal, number, ref data } => {
+                PeerMessage::SnapshotChunk { seal: seal.clone(), number, data: data.clone() }
             }
             PeerMessage::Released { view } => PeerMessage::Released { view },
         })

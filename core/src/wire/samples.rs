@@ -106,7 +106,7 @@ pub(super) fn peer_messages() -> Vec<PeerMessage> {
         PeerMessage::SnapshotAsk { above: Index(5) },
         PeerMessage::SnapshotOffer { seal },
         PeerMessage::SnapshotAck { seal, next: 3 },
-        PeerMessage::SnapshotChunk { seal, number: 3, data: Bytes::from_static(b"part of a stream") },
+        PeerMessage::SnapshotChunk { seal: Box::new(seal), number: 3, data: Bytes::from_static(b"part of a stream") },
         PeerMessage::Diverged { index: Index(64), state_hash: 0x5eed },
         PeerMessage::Released { view: VIEW },
     ]

@@ -8,6 +8,7 @@ use crate::oracle::Oracle;
 use ios_core::{
     batch::{Batch, REQUEST_OVERHEAD},
     ids::{ConnectionId, Index, NodeId, NodeSet, View},
+    journal::SnapshotSeal,
     message::{ClientResponse, Hello, PeerMessage, Promise, ReadMode, RequestKey},
 };
 use xxhash_rust::xxh3::xxh3_64;
@@ -92,10 +93,8 @@ impl Ghost {
             // A promise named here only makes the receiver ask above it: nothing rests on its being durable.
             PeerMessage::CanvassReply { .. } | PeerMessage::Reject { .. } => Ok(()),
             PeerMessage::Forward { batch, .. } => self.batch(node, batch),
-            PeerMessage::SnapshotOffer { seal } | PeerMessage::SnapshotChunk { seal, .. } => {
-                self.compacted(node, "offers", seal.index)?;
-                self.is_state(node, "offers", seal.index, seal.state_hash)
-            }
+            PeerMessage::SnapshotOffer { seal } => self.offers(node, seal),
+            PeerMessage::SnapshotChunk { seal, .. } => self.offers(node, seal),
             PeerMessage::Refused { .. }
             | PeerMessage::Fetch { .. }
             | PeerMessage::Forwarded { .. }
@@ -103,6 +102,12 @@ impl Ghost {
             | PeerMessage::SnapshotAsk { .. }
             | PeerMessage::SnapshotAck { .. } => Ok(()),
         }
+    }
+
+    /// A snapshot, or a part of it, goes out.
+    fn offers(&mut self, node: NodeId, seal: &SnapshotSeal) -> Result<(), Finding> {
+        self.compacted(node, "offers", seal.index)?;
+        self.is_state(node, "offers", seal.index, seal.state_hash)
     }
 
     /// A heartbeat is acknowledged.

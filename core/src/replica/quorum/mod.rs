@@ -214,16 +214,20 @@ impl QuorumSystem {
 
 impl Family {
     /// Whether `nodes` contain a quorum.
+    #[inline]
     fn within(&self, members: NodeSet, nodes: NodeSet) -> bool {
         match self {
             Family::Count(least) => nodes.intersection(members).len() >= usize::from(*least),
-            Family::Weight { weights, least } => {
-                let present = members.iter().zip(weights).filter(|(node, _)| nodes.contains(*node));
-                present.map(|(_, weight)| u32::from(*weight)).sum::<u32>() >= *least
-            }
+            Family::Weight { weights, least } => weigh(weights, members, nodes) >= *least,
             Family::AnyOf(sets) => sets.iter().any(|set| set.difference(nodes).is_empty()),
         }
     }
+}
+
+/// What those of `nodes` weigh together that are members; the weights are theirs by ascending id.
+fn weigh(weights: &[u16], members: NodeSet, nodes: NodeSet) -> u32 {
+    let present = members.iter().zip(weights).filter(|(node, _)| nodes.contains(*node));
+    present.map(|(_, weight)| u32::from(*weight)).sum()
 }
 
 /// Replication quorums and recovery quorums of `spec`, not yet checked against each other.
