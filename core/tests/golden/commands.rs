@@ -9,6 +9,7 @@
 //! put n0 k v | delete n0 k | cas n0 k old new    a write; `&` joins requests that arrive in one turn of the driver
 //! get n0 k                                       a read
 //! participant n1 get k | stale n1 get k          the same, to be answered by whoever is asked
+//! pretend n0 get put k v                         the rest of the line, whatever it may do, sent as such a read
 //! again n0 [acked=N]                             the last write once more; answers up to N were heard
 //! burst n0 130                                   that many writes
 //! hang-up n0                                     the client's connection breaks
@@ -70,6 +71,7 @@ fn one(cluster: &mut Cluster, words: &[&str]) -> Result<(), String> {
         "register" | "keep-alive" | "close" => session(cluster, name, node()?),
         "put" | "delete" | "cas" | "get" => request(cluster, node()?, name, words.get(2..).unwrap_or(&[]), Sequence(0)),
         "participant" | "stale" => read(cluster, node()?, name, words.get(2..).unwrap_or(&[])),
+        "pretend" => pretend(cluster, node()?, word(2)?, &words[3..].join(" ")),
         "again" => again(cluster, node()?, words.get(2).copied()),
         "burst" => burst(cluster, node()?, number(word(2)?)?),
         "hang-up" => {
@@ -244,12 +246,21 @@ fn read(cluster: &mut Cluster, id: NodeId, mode: &str, words: &[&str]) -> Result
     cluster.node(id)?;
     let line = words.join(" ");
     let service = "kv-store".parse::<Application>().expect("the store is an application");
-    let (Access::Read, payload) = service.parse_line(&line).map_err(|_| format!("`{line}` is no command"))? else {
+    let (Access::Read, _) = service.parse_line(&line).map_err(|_| format!("`{line}` is no command"))? else {
         return Err(format!("`{line}` is no read"));
     };
+    pretend(cluster, id, mode, &line)
+}
+
+/// Whoever says that something only reads need not be right.
+fn pretend(cluster: &mut Cluster, id: NodeId, mode: &str, line: &str) -> Result<(), String> {
+    cluster.node(id)?;
+    let service = "kv-store".parse::<Application>().expect("the store is an application");
+    let (_, payload) = service.parse_line(line).map_err(|_| format!("`{line}` is no command"))?;
     cluster.tag += 1;
     let tag = cluster.tag;
     let request = match mode {
+        "get" => ClientRequest::Read { tag, payload },
         "stale" => ClientRequest::StaleRead { tag, payload },
         _ => ClientRequest::ParticipantRead { tag, payload },
     };
