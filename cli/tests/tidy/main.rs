@@ -2,6 +2,7 @@
 //!
 //! Rules look at a [`Tree`], which is text by path, so that each of them can be shown to fire on a tree made up for it.
 
+mod faults;
 mod map;
 mod rules;
 mod teeth;

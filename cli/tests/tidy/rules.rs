@@ -1,13 +1,13 @@
 //! The rules. Each returns a sentence for whatever breaks it.
 
-use crate::tree::Tree;
+use crate::{faults::prototype_faults, tree::Tree};
 use std::collections::BTreeSet;
 
 /// One rule.
 pub type Rule = fn(&Tree) -> Vec<String>;
 
 /// All of them.
-pub const ALL: [Rule; 12] = [
+pub const ALL: [Rule; 13] = [
     headers,
     leftovers,
     long_lines,
@@ -19,6 +19,7 @@ pub const ALL: [Rule; 12] = [
     arrows,
     mentioned_files,
     scenarios,
+    prototype_faults,
     gate,
 ];
 

@@ -1,6 +1,6 @@
 //! Each rule fires on a tree made up to break it, and only there.
 
-use crate::{map, rules, tree::Tree};
+use crate::{faults, map, rules, tree::Tree};
 
 const CORE: &str =
     "[package]\nname = \"ios-core\"\n[dependencies]\nbytes.workspace = true\n[lints]\nworkspace = true\n";
@@ -32,7 +32,19 @@ fn tidy() -> Tree {
     let wide = "x".repeat(130);
     let unbroken = format!("//! What cannot be broken.\n//! | {wide} |\nconst A: &str = r#\"{wide}\n{wide}\"#;\n");
     tree.files.insert("sim/src/wide.rs".to_string(), unbroken);
+    let named = "//! Of a fault.\n#[test]\nfn f02_it_stays_away() {}\n";
+    tree.files.insert("sim/src/f.rs".to_string(), named.to_string());
+    tree.files.insert(faults::PAGE.to_string(), page_of_faults());
     tree
+}
+
+fn page_of_faults() -> String {
+    let row = |number| {
+        let also = if number == 2 { ", `sim/src/f.rs::f02_it_stays_away`" } else { "" };
+        format!("| {number} | bad | `scenarios/calm.ios`{also} | in `core/src/lib.rs`: so |\n")
+    };
+    let rows: String = (1..=faults::FAULTS).map(row).collect();
+    format!("| # | fault | tests | put back |\n| --- | --- | --- | --- |\n{rows}")
 }
 
 /// What a rule says when one file is replaced or added.
@@ -55,7 +67,17 @@ fn every_rule_fires() {
     let skipped = concat!("//! Skipped.\n#[test]\n#[ign", "ore = \"slow\"]\nfn f() {}\n");
     let own_version = manifest("sim", &["ios-core"]).replace("ios-core.workspace = true", "ios-core = \"1\"");
     let after = format!("//! Quotes.\nconst A: &str = r#\"a\n\"#;\n{}\n", "x".repeat(121));
-    let cases: [(rules::Rule, &str, &str, &str); 23] = [
+    let page = page_of_faults();
+    let broken = |what: &str, by: &str| page.replacen(what, by, 1);
+    let [renumbered, gone, bare, nowhere] = [
+        broken("| 23 |", "| 24 |"),
+        broken("calm", "gone"),
+        broken("`scenarios/calm.ios`", ""),
+        broken("lib.rs", "gone.rs"),
+    ];
+    let stray = "//! Of a fault.\n#[test]\nfn f07_nobody_knows() {}\n";
+    let helper = "//! Of a fault.\nfn f02_it_stays_away() {}\n";
+    let cases: [(rules::Rule, &str, &str, &str); 30] = [
         (rules::headers, "sim/src/a.rs", "use b;\n//! Late.\n", "opens without"),
         (rules::headers, "sim/src/a.rs", "// A comment.\n", "opens without"),
         (rules::leftovers, "sim/src/a.rs", half_done, "a.rs:3"),
@@ -78,6 +100,13 @@ fn every_rule_fires() {
         (rules::arrows, "ARCHITECTURE.md", "ios-core -> sim\n", "draws `ios-core -> sim`, which is not so"),
         (rules::mentioned_files, "README.md", "see `core/src/gone.rs`\n", "names core/src/gone.rs"),
         (rules::scenarios, "scenarios/a.ios", "# It fails.\nexpect violation agreement\n", "`expect ok`"),
+        (faults::prototype_faults, faults::PAGE, &renumbered, "has not one row for each"),
+        (faults::prototype_faults, faults::PAGE, &gone, "fault 1 names scenarios/gone.ios"),
+        (faults::prototype_faults, faults::PAGE, &bare, "fault 1 is kept out by"),
+        (faults::prototype_faults, faults::PAGE, &nowhere, "fault 1 does not say in which"),
+        (faults::prototype_faults, "sim/src/f.rs", helper, "fault 2 names sim/src/f.rs::f02_it_stays_away, which"),
+        (faults::prototype_faults, "sim/src/g.rs", stray, "g.rs::f07_nobody_knows is named after fault 7, whose"),
+        (faults::prototype_faults, "core/tests/golden/f03_a.txt", "So.\n", "golden/f03_a.txt is named after fault 3"),
         (rules::gate, ".ci/run", "cargo test -p cli\n", ".ci/run: does not run"),
     ];
     for (rule, path, text, said) in cases {

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 /// Paths relative to the root, with `/`, and what the files say.
 #[derive(Clone, Default)]
 pub struct Tree {
-    /// Only files that are written by hand: code, pages, manifests, scenarios, the gate.
+    /// Only files that are written by hand: code, pages, manifests, scripts, scenarios, the gate.
     pub files: BTreeMap<String, String>,
 }
 
@@ -52,5 +52,5 @@ impl Tree {
 }
 
 fn is_handwritten(path: &str) -> bool {
-    [".rs", ".md", ".toml", ".ios"].iter().any(|end| path.ends_with(end)) || path == ".ci/run"
+    [".rs", ".md", ".toml", ".ios", ".txt"].iter().any(|end| path.ends_with(end)) || path == ".ci/run"
 }

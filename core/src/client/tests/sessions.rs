@@ -351,3 +351,69 @@ fn options_out_of_bounds_are_named() {
         assert_eq!(bad.check().map_err(|error| error.name), Err(name));
     }
 }
+
+#[test]
+fn f19_the_first_write_of_every_session_is_number_one() {
+    let mut rig = Rig::new(1);
+    rig.write(0).up(0).welcome(0, 0).registered(0, 1).written(0, 1, 0).written(0, 1, 1);
+    // The session is lost, and the next one begins with the same number.
+    rig.write(1).refuse_write(0, 2, Refusal::Expired).write(2).registered(0, 5).written(0, 5, 1);
+    rig.check(expect![[r#"
+        > submit o0 Write
+          connect e0
+        > e0 is up
+          e0 <- hello (3)
+          e0 <- members (3)
+          e0 <- register (2)
+        > e0 says welcome to n0
+          (Identified { endpoint: EndpointId(0), node: n0 })
+        > e0 says registered 1/0
+          (Registered { session: 1/0 })
+          e0 <- write 1/0 #1 acked 0: p0
+        > e0 says written 1/0 #0
+          (Ignored(Unasked))
+        > e0 says written 1/0 #1
+          o0 done at 1: OK
+        > submit o1 Write
+          e0 <- write 1/0 #2 acked 1: p1
+        > e0 says refused: the session has expired
+          (GaveUpSession { session: 1/0, expired: true })
+          o1 unknown: it was sent, but the session expired before an answer came
+        > submit o2 Write
+          e0 <- register (6)
+        > e0 says registered 5/0
+          (Registered { session: 5/0 })
+          e0 <- write 5/0 #1 acked 0: p2
+        > e0 says written 5/0 #1
+          o2 done at 1: OK
+    "#]]);
+}
+
+#[test]
+fn f20_a_client_that_comes_back_opens_a_session_of_its_own() {
+    let mut before = Rig::new(1);
+    before.in_session().check(expect![""]);
+    // The next life is the very same value, with the same seed, tags and numbers, and no memory. What its predecessor
+    // asked for may still be answered, in the predecessor's session.
+    let mut rig = Rig::new(1);
+    rig.write(9).up(0).welcome(0, 0).written(0, 1, 1).registered(0, 7).written(0, 1, 1).written(0, 7, 1);
+    rig.check(expect![[r#"
+        > submit o9 Write
+          connect e0
+        > e0 is up
+          e0 <- hello (3)
+          e0 <- members (3)
+          e0 <- register (2)
+        > e0 says welcome to n0
+          (Identified { endpoint: EndpointId(0), node: n0 })
+        > e0 says written 1/0 #1
+          (Ignored(Unasked))
+        > e0 says registered 7/0
+          (Registered { session: 7/0 })
+          e0 <- write 7/0 #1 acked 0: p9
+        > e0 says written 1/0 #1
+          (Ignored(Unasked))
+        > e0 says written 7/0 #1
+          o9 done at 1: OK
+    "#]]);
+}

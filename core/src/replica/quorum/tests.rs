@@ -130,3 +130,17 @@ fn members_fill_weights_and_grids_by_ascending_id() {
     let weighted = QuorumSystem::new(&"weighted:1,1,1,5/q2=5/q1=4".parse().unwrap(), sparse).unwrap();
     assert!(weighted.has_replication_quorum(set(&[12])) && !weighted.has_recovery_quorum(set(&[1, 4, 9])));
 }
+
+#[test]
+fn f22_no_quorum_of_nobody_nor_of_more_than_there_are() {
+    for n in 1..=MEMBERS_MAX as u8 {
+        let new = |k: i64| QuorumSystem::new(&QuorumSpec::Fixed(k), members(n));
+        for k in [i64::MIN, -1, 0, i64::from(n) + 1, i64::MAX] {
+            let error = QuorumError::Size { spec: QuorumSpec::Fixed(k), members: n.into() };
+            assert_eq!(new(k), Err(error), "fixed:{k} of {n}");
+        }
+        for k in 1..=i64::from(n) {
+            assert!(new(k).is_ok(), "fixed:{k} of {n}");
+        }
+    }
+}

@@ -279,3 +279,28 @@ fn no_bytes_make_it_panic_and_every_answer_can_be_read() {
     }
     assert!(understood > 1_000, "random requests that mean something: {understood}");
 }
+
+#[test]
+fn f23_what_is_listed_is_in_order_whatever_the_order_it_came_in() {
+    let mut rng = ChaCha8Rng::seed_from_u64(23);
+    let mut keys: Vec<Vec<u8>> = (0..200u32).map(|key| key.to_string().into_bytes()).collect();
+    let mut listed = Vec::new();
+    for _ in 0..4 {
+        for at in (1..keys.len()).rev() {
+            keys.swap(at, rng.next_u32() as usize % (at + 1));
+        }
+        let mut store = Kv::default();
+        let at = Applied { index: Index(1), position: 0, revision: Revision(1), log_time: Time::ZERO };
+        for key in &keys {
+            store.apply(&at, &request::encode(&[put(key, b"")]).unwrap(), &mut Vec::new());
+        }
+        let mut reply = Vec::new();
+        store.query(&request::encode(&[LIST]).unwrap(), &mut reply);
+        listed.push(reply);
+    }
+    keys.sort();
+    let lines: String = keys.iter().map(|key| format!("{}, \n", String::from_utf8_lossy(key))).collect();
+    for reply in listed {
+        assert_eq!(text::format_reply(&reply), lines);
+    }
+}

@@ -416,3 +416,39 @@ fn machines_fed_the_same_batches_are_equal_and_their_hash_is_that_of_their_state
         assert!(one.revision() > Revision(100), "the batches do something: {}", one.revision());
     }
 }
+
+#[test]
+fn f19_no_small_number_counts_as_seen() {
+    let mut log = Log::new(2);
+    for session in [0, 1] {
+        let request = log.request(session, 1, 0);
+        assert_eq!(log.one(request), reply(1 + session as u64, true), "the first request there is");
+    }
+    // Zero is the mark of a client that has heard no answer. As a number it is no request's, and nothing executes.
+    let request = log.request(0, 0, 0);
+    assert_eq!(log.one(request), Answer::Stale);
+    let request = log.request(0, 2, 0);
+    assert_eq!(log.one(request), reply(3, true));
+}
+
+#[test]
+fn f20_no_two_sessions_have_one_id_and_none_has_the_replies_of_another() {
+    let mut log = Log::new(1);
+    let first = log.request(0, 1, 0);
+    assert_eq!(log.one(first), reply(1, true));
+    // A client that comes back, alone and with others in the same batch; and after all of them have expired.
+    log.register(0);
+    log.apply(0, &[Command::Register, Command::Register]).iter().for_each(|answer| match answer {
+        Answer::Registered { session, .. } => log.sessions.push(*session),
+        other => panic!("{other:?}"),
+    });
+    log.register(1_000);
+    let mut ids = log.sessions.clone();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), 5, "{:?}", log.sessions);
+    let request = log.request(4, 1, 0);
+    assert_eq!(log.one(request), reply(2, true), "the same number, and not the reply of the first session's");
+    let request = log.request(0, 1, 0);
+    assert_eq!(log.one(request), Answer::Expired);
+}
