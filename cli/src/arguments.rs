@@ -1,7 +1,7 @@
 //! The command line. Help begins with examples.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use ios_core::{ids::NodeId, message::ReadMode, time::Span};
+use ios_core::{client::ClientOptions, ids::NodeId, message::ReadMode, time::Span};
 use std::{ffi::OsString, path::PathBuf};
 
 const EXAMPLES: &str = "\
@@ -50,6 +50,10 @@ pub struct Global {
     /// from a state that may be old; the answer names its revision)
     #[arg(long, global = true, value_name = "MODE", value_parser = read_mode)]
     pub read: Option<ReadMode>,
+    /// After how many failed tries a member is told that it might look for another leader; 0 for never
+    #[arg(long, global = true, value_name = "N", env = "IOS_BEFORE_FORCE")]
+    #[arg(default_value_t = ClientOptions::default().before_force)]
+    pub before_force: u32,
     /// What to log: error, warn, info, debug, trace, or a filter such as runtime=debug
     #[arg(long, global = true, value_name = "LEVEL", env = "IOS_LOG")]
     pub log: Option<String>,

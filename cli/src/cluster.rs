@@ -86,8 +86,9 @@ impl Connection {
         let addresses = endpoints(global)?;
         // What was typed wrong is said at once; a client that runs for long looks names up anew.
         addresses.iter().try_for_each(|text| resolve(text).map(drop))?;
-        let client = BlockingClient::new(&addresses, ClientOptions::default())
-            .map_err(|error| Failure::system("make a client", error))?;
+        let options = ClientOptions { before_force: global.before_force, ..ClientOptions::default() };
+        let client =
+            BlockingClient::new(&addresses, options).map_err(|error| Failure::system("make a client", error))?;
         Ok(Self { client, read: global.read.unwrap_or_default(), timeout: global.timeout })
     }
 

@@ -532,6 +532,11 @@ pub enum Note {
         /// Since when, by the leader's clock.
         at: Time,
     },
+    /// A client suggests that this node look for another leader.
+    Suggested {
+        /// Whether it does.
+        heeded: bool,
+    },
 }
 
 /// Input without use, by the rule that says so. Each is counted.

@@ -472,6 +472,12 @@ pub enum ClientRequest<P = Bytes> {
         /// The service's query.
         payload: P,
     },
+    /// I get nothing done: if you miss your leader too, look for another now. Answered [`ClientResponse::Done`]
+    /// whatever comes of it.
+    Suggest {
+        /// Echoed in the answer.
+        tag: u64,
+    },
 }
 
 /// From a node to a client.
@@ -506,7 +512,7 @@ pub enum ClientResponse<P = Bytes> {
         /// The service's reply.
         payload: P,
     },
-    /// A session was kept alive or closed.
+    /// A session was kept alive or closed, or a suggestion was heard.
     Done {
         /// The request's.
         tag: u64,

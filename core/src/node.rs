@@ -333,6 +333,12 @@ impl<S: Service> Node<S> {
                 let members = self.config.options.client_addresses.clone();
                 return reply(out, ClientResponse::Members { tag, members });
             }
+            ClientRequest::Suggest { tag } => {
+                if self.phase == Phase::Running {
+                    self.with_turn(out, Replica::suggested);
+                }
+                return reply(out, ClientResponse::Done { tag });
+            }
             ClientRequest::Register { tag } => (RequestKey::Tag(tag), Work::Command(Command::Register)),
             ClientRequest::KeepAlive { tag, session } => {
                 (RequestKey::Tag(tag), Work::Command(Command::KeepAlive { session }))

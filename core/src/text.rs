@@ -87,6 +87,10 @@ impl Display for Note {
             Note::Installed { index, state_hash } => write!(f, "Installed {index} state={state_hash:016x}"),
             Note::TransferGivenUp { index } => write!(f, "TransferGivenUp {index}"),
             Note::StateDiffers { from, index } => write!(f, "StateDiffers {index} from={from}"),
+            Note::Suggested { heeded } => {
+                f.write_str("Suggested")?;
+                flag(f, "heeded", *heeded)
+            }
         }
     }
 }
@@ -243,6 +247,7 @@ impl<P: AsRef<[u8]>> Display for ClientRequest<P> {
             ClientRequest::Read { tag, payload } => write!(f, "Read tag={tag} bytes={}", payload.as_ref().len()),
             ClientRequest::Status { tag } => write!(f, "Status tag={tag}"),
             ClientRequest::Members { tag } => write!(f, "Members tag={tag}"),
+            ClientRequest::Suggest { tag } => write!(f, "Suggest tag={tag}"),
             ClientRequest::ParticipantRead { tag, payload } => {
                 write!(f, "ParticipantRead tag={tag} bytes={}", payload.as_ref().len())
             }

@@ -224,12 +224,11 @@ pub fn samples() -> Vec<(&'static str, Vec<u8>)> {
         ClientRequest::Close { tag: 5, session },
         ClientRequest::Status { tag: 6 },
         ClientRequest::Members { tag: 7 },
+        ClientRequest::Suggest { tag: 10 },
     ];
     let mut asking = vec![0];
     for request in requests {
-        asking.push(0x80);
-        asking.extend(encode(&request));
-        asking.push(0xe0);
+        asking.extend([&[0x80][..], &encode(&request), &[0xe0]].concat());
     }
     let mut samples = vec![("asking", asking)];
     for (names, [leader, follower]) in [

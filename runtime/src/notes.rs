@@ -70,6 +70,7 @@ fn name(note: &Note) -> &'static str {
         Note::Installed { .. } => "installed",
         Note::TransferGivenUp { .. } => "transfer_given_up",
         Note::StateDiffers { .. } => "state_differs",
+        Note::Suggested { .. } => "suggested",
     }
 }
 
@@ -114,6 +115,7 @@ fn log(note: &Note) {
         | Note::ForwardTaken { .. }
         | Note::ForwardPlaced { .. }
         | Note::Widened { .. }
+        | Note::Suggested { .. }
         | Note::Reassigned { .. } => tracing::debug!(?note),
         Note::Assigned { .. }
         | Note::Accepted { .. }

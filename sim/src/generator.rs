@@ -134,6 +134,9 @@ fn swarm(draw: &mut Draw, seed: u64) -> Scenario {
         lease(draw, &mut scenario);
     }
     scenario.liveness = liveness(draw, &scenario.cluster);
+    if draw.coin() {
+        scenario.cluster.before_force = draw.log(1, 8) as u32;
+    }
     scenario
 }
 
@@ -663,6 +666,7 @@ mod tests {
             "/transposed",
             "quorum=explicit:",
             "participant_read=on",
+            "before_force=",
             "participant=forward",
             "delegate=",
             "delegate=forwarder",

@@ -107,6 +107,8 @@ counters! {
     RotRefused: Protocol = "rot_refused",
     /// Canvasses begun.
     Canvasses: Protocol = "canvasses",
+    /// Hints of clients that made a node look for another leader.
+    HintsHeeded: Protocol = "hints_heeded",
     /// Candidacies.
     Candidacies: Protocol = "candidacies",
     /// View changes: candidates that became leaders.
@@ -210,6 +212,8 @@ counters! {
     Retries: Client = "retries",
     /// Refusals that named another leader, or none.
     Redirects: Client = "redirects",
+    /// Hints of clients that a view change might be due.
+    HintsSent: Client = "hints_sent",
     /// Addresses of members that clients were not told of and learned.
     AddressesLearned: Client = "addresses_learned",
     /// Operations that ended not done.

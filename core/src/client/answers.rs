@@ -74,6 +74,8 @@ impl Client {
                 }
                 _ => turn.ignore(IgnoredAnswer::Unasked),
             },
+            // A suggestion was heard: that the node answers is all that is to be known.
+            ClientResponse::Done { tag } if Tag(tag) == life && self.has_suggested_on(life) => {}
             ClientResponse::Done { tag } => self.errand_done(turn, (endpoint, life), Tag(tag)),
             ClientResponse::Refused { request, refusal } => self.refused(turn, endpoint, life, request, refusal),
             ClientResponse::Members { tag, members } if Tag(tag) == life && self.links.take_curiosity(endpoint) => {
@@ -146,6 +148,7 @@ impl Client {
             return;
         }
         self.arrived(turn, road, tag);
+        self.lost_errands = 0;
         let sent = self.end_errand().expect("it was sent, or nobody would wait for its answer");
         self.session = Some(Session::new(id, ttl, sent, turn.now));
         turn.note(ClientNote::Registered { session: id });
@@ -154,6 +157,7 @@ impl Client {
     fn errand_done(&mut self, turn: &mut Turn, road: Road, tag: Tag) {
         let asked = self.holder(RequestKey::Tag(tag.0)).and_then(|tag| self.errand_of(tag));
         if matches!(asked, Some(Errand::KeepAlive | Errand::Close)) {
+            self.lost_errands = 0;
             self.arrived(turn, road, tag);
         }
         match asked {
@@ -263,6 +267,7 @@ impl Client {
     /// one to a try that is known, and says when at the earliest the cluster heard of the session.
     fn lose_try(&mut self, turn: &mut Turn, tag: Tag) {
         if self.errand_of(tag).is_some() {
+            self.lost_errands = self.lost_errands.saturating_add(1);
             self.end_errand();
             return;
         }

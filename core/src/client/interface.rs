@@ -238,6 +238,11 @@ pub enum ClientNote {
         /// How many tries there are now.
         attempt: u32,
     },
+    /// A node was told that it might look for another leader.
+    Suggested {
+        /// At which endpoint.
+        endpoint: EndpointId,
+    },
     /// A session is open.
     Registered {
         /// Which.
@@ -285,6 +290,9 @@ pub struct ClientOptions {
     pub payload_max: usize,
     /// An idle session is kept alive when this many percent of its lifetime have passed in silence.
     pub keep_alive_percent: u8,
+    /// After so many failed tries of one operation, and again after as many more, the node that is asked next is told
+    /// that it might look for another leader; 0 leaves that to the nodes.
+    pub before_force: u32,
 }
 
 impl Default for ClientOptions {
@@ -297,6 +305,7 @@ impl Default for ClientOptions {
             operations_max: 4096,
             payload_max: 3 << 19,
             keep_alive_percent: 33,
+            before_force: 4,
         }
     }
 }

@@ -24,6 +24,10 @@
 //! answer that bears its tag counts, for a tag is drawn once per read and all tries that bear it left after the read
 //! was submitted. Whatever answers nothing that is asked is ignored and noted.
 //!
+//! After `before_force` failed tries of one operation the node that is tried next is told so, ahead of the try: it may
+//! have missed its leader too without having done anything about it. The hint is no try, and nothing waits for its
+//! answer. However many operations fail, one hint goes out at a time, and no two within `backoff_max`.
+//!
 //! A participant read is tried as such once. It needs a recovery quorum, which may be out of reach for ever where the
 //! leader's replication quorum is not; so every further try of it is a leader read, which promises the same.
 //!
@@ -90,7 +94,11 @@ pub struct Client {
     operations: Operations,
     session: Option<Session>,
     errand: Option<(Tag, Errand)>,
+    /// Errands in a row whose try was lost. Each begins anew, so their own count of tries says nothing of it.
+    lost_errands: u32,
     stage: Stage,
+    /// When a node was last told that it might look for another leader, and on which connection.
+    suggested: Option<(Time, Tag)>,
     last_tag: Tag,
     rng: ChaCha8Rng,
 }
@@ -140,7 +148,9 @@ impl Client {
             operations: Operations::default(),
             session: None,
             errand: None,
+            lost_errands: 0,
             stage: Stage::Open,
+            suggested: None,
             last_tag: Tag(0),
             rng,
             options,

@@ -113,7 +113,29 @@ impl Client {
         }
     }
 
+    pub(super) fn has_suggested_on(&self, life: Tag) -> bool {
+        self.suggested.is_some_and(|(_, on)| on == life)
+    }
+
+    /// Tells the node that is tried next that this operation has failed so often, if it is time to.
+    fn suggest_if_due(&mut self, turn: &mut Turn, tag: Tag, to: &Try) {
+        let operation = self.operations.get(tag).expect("only what is in hand is sent");
+        let failed = match operation.kind {
+            Kind::Errand(_) => operation.attempts.saturating_add(self.lost_errands),
+            Kind::Read { .. } | Kind::Write { .. } => operation.attempts,
+        };
+        let often = self.options.before_force > 0 && failed > 0 && failed.is_multiple_of(self.options.before_force);
+        let lately = self.suggested.is_some_and(|(at, _)| turn.now.since(at) < self.options.backoff_max);
+        if often && !lately {
+            self.suggested = Some((turn.now, to.life));
+            turn.note(ClientNote::Suggested { endpoint: to.endpoint });
+            let request = ClientRequest::Suggest { tag: to.life.0 };
+            turn.out.push(ClientOutput::Send { endpoint: to.endpoint, request });
+        }
+    }
+
     fn send(&mut self, turn: &mut Turn, tag: Tag, open: Try) {
+        self.suggest_if_due(turn, tag, &open);
         let request = self.request(tag);
         let operation = self.operations.get_mut(tag);
         operation.attempts = operation.attempts.saturating_add(1);

@@ -124,7 +124,8 @@ impl Replica {
     /// Whom to forward a command to, if this replica does that at all.
     fn forwards_to(&self) -> Option<NodeId> {
         let leader = self.following.filter(|leader| *leader != self.me && self.is_running());
-        let leader = leader.filter(|_| matches!(self.role, Role::Follower));
+        // One that canvasses because a client suggested it still believes that its leader may be there.
+        let leader = leader.filter(|_| matches!(self.role, Role::Follower | Role::Canvassing(_)));
         leader.filter(|leader| self.options.participant == Participant::Forward && self.links.is_verified(*leader))
     }
 

@@ -120,6 +120,8 @@ pub struct Replica {
     contact: Time,
     /// When to canvass, or to give a candidacy up.
     election_at: Time,
+    /// When that was last put off: since then nothing was heard of anybody who leads, or is about to.
+    quiet_since: Time,
     /// When to send again what went unanswered.
     retry_at: Time,
     /// When a batch that others could be asked about is late.
@@ -175,6 +177,7 @@ impl Replica {
             following: None,
             contact: Time::ZERO,
             election_at: now + options.election_timeout + jitter(rng, options.election_timeout),
+            quiet_since: now,
             retry_at: now,
             overdue_at: Time::NEVER,
             renewed: None,
@@ -500,6 +503,7 @@ impl Replica {
 
     fn become_follower(&mut self, turn: &mut Turn, why: StepDown) {
         let view = self.promised;
+        let was_active = self.is_active();
         match core::mem::replace(&mut self.role, Role::Follower) {
             Role::Leader(leader) => turn.note(Note::SteppedDown { view: leader.view, why }),
             Role::Candidate(candidate) => turn.note(Note::SteppedDown { view: candidate.view, why }),
@@ -508,7 +512,10 @@ impl Replica {
         if self.following == Some(self.me) {
             self.following = None;
         }
-        self.refuse_waiting(turn);
+        // What a participant has forwarded goes on: it may be the very leader that was missed that is heard.
+        if was_active {
+            self.refuse_waiting(turn);
+        }
         self.put_off_election(turn);
         assert!(self.promised == view, "stepping down changes no promise");
     }
@@ -542,6 +549,7 @@ impl Replica {
 
     fn put_off_election(&mut self, turn: &mut Turn) {
         let timeout = self.options.election_timeout;
+        self.quiet_since = turn.now;
         self.election_at = turn.now + timeout + jitter(turn.rng, timeout);
     }
 

@@ -15,6 +15,21 @@
 //! could choose nothing). A leader that is told of a higher promise while a replication quorum still follows it moves
 //! itself above it, at most once per election timeout: a stale `Prepare` never deposes, and a replica stranded on a
 //! high promise is brought back (H16).
+//!
+//! # What a client may suggest
+//! A client that gets nothing done may suggest a view change. It is a hint to canvass before the election timer says
+//! so, and cannot harm, whoever sends it and however often:
+//! - A follower heeds it only when its leader has been silent for [`MISSED_HEARTBEATS`], or, where it knows of no
+//!   leader, for an election timeout since it last promised anything: a candidate at work is left alone.
+//! - The canvass that follows needs what every canvass needs: a recovery quorum that misses its leader. Whoever heard
+//!   it lately, and was not told the same by a client in the same silence, does not. So a leader whose heartbeats
+//!   arrive is deposed by no number of clients, and one that is gone is replaced sooner: the hint takes away the wait
+//!   that chance adds to the election timeout, or, where clients try all members, most of that timeout.
+//! - Only a follower heeds it, and by that becomes a canvasser until it hears a leader or its own timer is due. So it
+//!   is heeded once in so long a silence, that is at most once in that many heartbeats, and costs a message to each
+//!   peer.
+//! - It leaves the election timer as it is, and does not overrule a lease. Clients are still sent to the leader last
+//!   heard, for it may be there: a hint proves nothing.
 
 use super::{
     Replica, Role,
@@ -42,6 +57,9 @@ use core::mem;
 const CHUNK_ENTRIES: usize = 128;
 /// Most payload bytes in one chunk, but for a single larger entry.
 const CHUNK_BYTES: usize = 1 << 20;
+
+/// After so many heartbeats without a sign of its leader a follower heeds a client's hint.
+const MISSED_HEARTBEATS: u64 = 3;
 
 /// Asking whether a view would find promises.
 #[derive(Clone, Debug)]
@@ -87,6 +105,24 @@ impl Replica {
         // A node whose disk does not answer could not make its view durable, and one that has lost its state could
         // execute nothing.
         if !self.disk_stalls(turn) && !self.has_lost_state() {
+            self.canvass(turn);
+        }
+    }
+
+    /// A client gets nothing done, and hints that a leader is to be looked for.
+    pub fn suggested(&mut self, turn: &mut Turn) {
+        let patience = match self.following {
+            Some(_) => self.options.heartbeat.times(MISSED_HEARTBEATS),
+            None => self.options.election_timeout,
+        };
+        let heeded = self.is_running()
+            && matches!(self.role, Role::Follower)
+            && turn.now.since(self.quiet_since) >= patience
+            && turn.now >= self.bound_until(self.me)
+            && !self.disk_stalls(turn)
+            && !self.has_lost_state();
+        turn.note(Note::Suggested { heeded });
+        if heeded {
             self.canvass(turn);
         }
     }

@@ -156,6 +156,8 @@ fn the_bytes_of_client_requests_stay_what_they_are() {
           08808080808020056765742041
         StaleRead b50102000800000005000000ea0b91337bcd634f
           09808080808020056765742041
+        Suggest b501020007000000000000004231cb9a50a36a3b
+          0a808080808020
     "#]];
     check(&requests(), &expected);
 }

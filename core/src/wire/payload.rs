@@ -178,6 +178,7 @@ impl<P> ClientRequest<P> {
                 ClientRequest::ParticipantRead { tag, payload: hold(payload)? }
             }
             ClientRequest::StaleRead { tag, ref payload } => ClientRequest::StaleRead { tag, payload: hold(payload)? },
+            ClientRequest::Suggest { tag } => ClientRequest::Suggest { tag },
         })
     }
 }

@@ -135,6 +135,7 @@ pub(super) fn requests() -> Vec<ClientRequest> {
         ClientRequest::Members { tag },
         ClientRequest::ParticipantRead { tag, payload: Bytes::from_static(b"get A") },
         ClientRequest::StaleRead { tag, payload: Bytes::from_static(b"get A") },
+        ClientRequest::Suggest { tag },
     ]
 }
 

@@ -12,6 +12,7 @@
 //! pretend n0 get put k v                         the rest of the line, whatever it may do, sent as such a read
 //! again n0 [acked=N]                             the last write once more; answers up to N were heard
 //! burst n0 130                                   that many writes
+//! suggest n1                                     the client hints that another leader might be looked for
 //! hang-up n0                                     the client's connection breaks
 //! deliver n0>n1 Kind [words]                     the oldest such message (`*` any node, `all` every one there is now);
 //! drop, duplicate, hold n0>n1 ...                  or loses it, sends a copy after all others, puts it aside
@@ -69,6 +70,7 @@ fn one(cluster: &mut Cluster, words: &[&str]) -> Result<(), String> {
     match name {
         "elect" => elect(cluster, node()?),
         "register" | "keep-alive" | "close" => session(cluster, name, node()?),
+        "suggest" => suggest(cluster, node()?),
         "put" | "delete" | "cas" | "get" => request(cluster, node()?, name, words.get(2..).unwrap_or(&[]), Sequence(0)),
         "participant" | "stale" => read(cluster, node()?, name, words.get(2..).unwrap_or(&[])),
         "pretend" => pretend(cluster, node()?, word(2)?, &words[3..].join(" ")),
@@ -219,6 +221,14 @@ fn session(cluster: &mut Cluster, name: &str, id: NodeId) -> Result<(), String> 
         _ => ClientRequest::Close { tag, session: session? },
     };
     cluster.ask(id, request);
+    Ok(())
+}
+
+fn suggest(cluster: &mut Cluster, id: NodeId) -> Result<(), String> {
+    cluster.node(id)?;
+    cluster.tag += 1;
+    let tag = cluster.tag;
+    cluster.ask(id, ClientRequest::Suggest { tag });
     Ok(())
 }
 

@@ -19,7 +19,8 @@ names!(NOTES, Note {
     ReadNoted { .. }, Repaired { .. }, Whole {}, Fetching { .. }, Retransmitted { .. },
     ForwardTaken { .. }, ForwardPlaced { .. }, Widened { .. }, Reassigned { .. }, BarrierPassed { .. },
     SnapshotBegun { .. }, SnapshotTaken { .. }, SnapshotLost { .. }, Restored { .. }, Receiving { .. },
-    Installed { .. }, TransferGivenUp { .. }, StateDiffers { .. }, LeaseRead { .. }, LeaseLapsed { .. }
+    Installed { .. }, TransferGivenUp { .. }, StateDiffers { .. }, LeaseRead { .. }, LeaseLapsed { .. },
+    Suggested { .. }
 });
 
 names!(REASONS, Ignored {

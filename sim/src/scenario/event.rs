@@ -295,6 +295,7 @@ impl EventKind {
             | Note::Restored { .. }
             | Note::TransferGivenUp { .. }
             | Note::StateDiffers { .. }
+            | Note::Suggested { .. }
             | Note::Whole => return None,
         })
     }

@@ -177,6 +177,7 @@ record! { Cluster {
     "session_ttl" => session_ttl;
     "client_retry" => client_retry;
     "client_deadline" => client_deadline;
+    "before_force" => before_force;
     "heartbeat" => options.heartbeat;
     "election_timeout" => options.election_timeout;
     "max_batch" => options.max_batch;

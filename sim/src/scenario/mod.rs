@@ -125,6 +125,8 @@ pub struct Cluster {
     pub client_retry: Span,
     /// How long a client tries before it gives an operation up (not done, or unknown).
     pub client_deadline: Span,
+    /// After how many failed tries of an operation a client hints at a view change; 0 for never.
+    pub before_force: u32,
 }
 
 impl Default for Cluster {
@@ -156,6 +158,7 @@ impl Default for Cluster {
             told: NODES_MAX,
             client_retry: Span::millis(300),
             client_deadline: Span::secs(5),
+            before_force: 0,
         }
     }
 }

@@ -96,7 +96,7 @@ fn what_is_misspelt_is_refused_with_its_line_and_a_suggestion() {
     refused(
         "cluster application=none",
         "line 2: unknown key \"application\"; there are nodes, quorum, window, index_exclusivity, \
-         implicit_commit, clients, told, lease, session_ttl, client_retry, client_deadline, heartbeat, \
+         implicit_commit, clients, told, lease, session_ttl, client_retry, client_deadline, before_force, heartbeat, \
          election_timeout, max_batch, max_batch_bytes, batch_interval, explicit_commit, thrifty, delegate, \
          participant, participant_read, queue_max, reads_max, snapshot_interval, length, snapshot_block, \
          segment_bytes, segment_records, seal, seal_idle",

@@ -61,7 +61,8 @@ impl World {
 
     /// A client's state machine, and the members it is told of: every client counts them from another one.
     fn new_client(&self, name: u8, life: Life) -> (Client, Vec<NodeId>) {
-        let options = ClientOptions { try_timeout: self.scenario.cluster.client_retry, ..ClientOptions::default() };
+        let Cluster { client_retry: try_timeout, before_force, .. } = self.scenario.cluster;
+        let options = ClientOptions { try_timeout, before_force, ..ClientOptions::default() };
         let seed = self.choose.u64(Stream::Endpoint, &[u64::from(name), u64::from(life)]);
         let Cluster { nodes, told, .. } = self.scenario.cluster;
         let ring = (0..nodes).map(|place| NodeId((place + name) % nodes));
@@ -451,6 +452,7 @@ impl World {
     fn count_client_note(&mut self, note: &ClientNote) {
         match note {
             ClientNote::Retried { .. } => self.outcome.counters.count(Counter::Retries),
+            ClientNote::Suggested { .. } => self.outcome.counters.count(Counter::HintsSent),
             ClientNote::Moved { redirected: true, .. } => self.outcome.counters.count(Counter::Redirects),
             _ => {}
         }

@@ -508,6 +508,7 @@ pub(super) fn request_letter(request: &ClientRequest) -> Letter {
         | ClientRequest::ParticipantRead { tag, .. }
         | ClientRequest::StaleRead { tag, .. }
         | ClientRequest::Status { tag }
+        | ClientRequest::Suggest { tag }
         | ClientRequest::Members { tag } => *tag << 1 | 1 << 63,
     };
     Letter { subject: Subject { kind: MessageKind::Request, view: None, index: None }, number }

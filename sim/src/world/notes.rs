@@ -29,6 +29,7 @@ impl World {
             }
             Note::SteppedDown { why: StepDown::Transferred, .. } => self.outcome.counters.count(Counter::Transfers),
             Note::Committed { how: Learned::Implied, .. } => self.outcome.counters.count(Counter::ImplicitCommits),
+            Note::Suggested { heeded: true } => self.outcome.counters.count(Counter::HintsHeeded),
             Note::BarrierPassed { high, floor } if high > floor => {
                 self.outcome.counters.count(Counter::BarriersWaited);
             }
@@ -47,6 +48,7 @@ fn counter_of(note: &Note) -> Option<Counter> {
         | Note::Verified { .. }
         | Note::Promised { .. }
         | Note::SnapshotBegun { .. }
+        | Note::Suggested { .. }
         | Note::StateDiffers { .. } => {
             return None;
         }

@@ -215,6 +215,10 @@ impl World {
             self.answer(endpoint, life, ClientResponse::Welcome { tag, node, leader: None });
             return;
         }
+        if let ClientRequest::Suggest { tag } = request {
+            self.answer(endpoint, life, ClientResponse::Done { tag });
+            return;
+        }
         if let ClientRequest::Members { tag } = request {
             let told = if self.chance(3) { 1 } else { NODES };
             let members = addresses(told).into_iter().enumerate();
@@ -261,8 +265,11 @@ impl World {
     fn execute(&mut self) {
         let now = self.now;
         for pending in self.stray.extract_if(.., |pending| pending.at <= now).collect::<Vec<_>>() {
-            let greets = matches!(pending.request, ClientRequest::Hello { .. } | ClientRequest::Members { .. });
-            if self.places[pending.endpoint] == self.leader && !greets {
+            let is_answered_at_once = matches!(
+                pending.request,
+                ClientRequest::Hello { .. } | ClientRequest::Members { .. } | ClientRequest::Suggest { .. }
+            );
+            if self.places[pending.endpoint] == self.leader && !is_answered_at_once {
                 self.log.push(pending);
             }
         }
@@ -314,6 +321,7 @@ impl World {
             ClientRequest::Hello { .. }
             | ClientRequest::Close { .. }
             | ClientRequest::Status { .. }
+            | ClientRequest::Suggest { .. }
             | ClientRequest::Members { .. } => unreachable!("answered at once, or never asked here"),
         }
     }
@@ -330,6 +338,7 @@ fn key(request: &ClientRequest) -> RequestKey {
         | ClientRequest::ParticipantRead { tag, .. }
         | ClientRequest::StaleRead { tag, .. }
         | ClientRequest::Status { tag }
+        | ClientRequest::Suggest { tag }
         | ClientRequest::Members { tag } => RequestKey::Tag(*tag),
     }
 }
@@ -376,6 +385,7 @@ fn no_hostile_cluster_makes_the_client_lie() {
         for note in &world.notes {
             let kind = match note {
                 ClientNote::Retried { .. } => "retries",
+                ClientNote::Suggested { .. } => "suggestions",
                 ClientNote::GaveUpSession { expired: true, .. } => "sessions expired",
                 ClientNote::GaveUpSession { expired: false, .. } => "sessions given up",
                 ClientNote::Moved { redirected: true, .. } => "redirects",
@@ -394,6 +404,7 @@ fn no_hostile_cluster_makes_the_client_lie() {
         "unknown and executed",
         "unknown and not executed",
         "retries",
+        "suggestions",
         "sessions expired",
         "sessions given up",
         "redirects",

@@ -370,3 +370,48 @@ fn a_silent_node_is_left_even_if_no_operation_waits_as_long_as_a_try_may() {
           o3 not done: no node answered in time
     "#]]);
 }
+
+#[test]
+fn after_so_many_failed_tries_the_next_node_is_told_and_not_again_at_once() {
+    let mut rig = Rig::with(1, ClientOptions { before_force: 2, ..options() });
+    rig.in_session();
+    rig.write(1);
+    for _ in 0..2 {
+        rig.refuse_write(0, 1, NOBODY_LEADS).wake();
+    }
+    let suggestions = |rig: &Rig| rig.script.matches("<- suggest").count();
+    assert_eq!(suggestions(&rig), 1, "{}", rig.script);
+    let last = "(Retried { operation: OperationId(0), attempt: 3 })\n  e0 <- write 1/0 #1 acked 0: p0\n";
+    assert!(rig.script.ends_with(last), "{}", rig.script);
+    // That it was heard answers nothing, and the other write fails too without being told of.
+    let life = rig.last(0, |request| if let ClientRequest::Suggest { tag } = request { Some(*tag) } else { None });
+    rig.script.clear();
+    rig.receive(0, "done", ClientResponse::Done { tag: life });
+    assert_eq!(rig.script, "> e0 says done\n");
+    for _ in 0..2 {
+        rig.refuse_write(0, 2, NOBODY_LEADS).wake();
+    }
+    assert_eq!(suggestions(&rig), 0, "{}", rig.script);
+    rig.pass(Span::millis(500));
+    for _ in 0..2 {
+        rig.refuse_write(0, 1, NOBODY_LEADS).wake();
+    }
+    assert_eq!(suggestions(&rig), 1, "{}", rig.script);
+
+    let mut rig = Rig::with(1, ClientOptions { before_force: 0, ..options() });
+    rig.in_session();
+    for _ in 0..20 {
+        rig.refuse_write(0, 1, NOBODY_LEADS).wake();
+    }
+    assert_eq!(suggestions(&rig), 0, "{}", rig.script);
+}
+
+#[test]
+fn a_session_that_cannot_be_opened_is_a_reason_to_suggest_too() {
+    let mut rig = Rig::with(1, ClientOptions { before_force: 2, ..options() });
+    rig.submit(0, Access::Write, Span::secs(100)).up(0).welcome(0, 0);
+    for _ in 0..2 {
+        rig.down(0).reach(0);
+    }
+    assert_eq!(rig.script.matches("<- suggest").count(), 1, "{}", rig.script);
+}
