@@ -532,6 +532,13 @@ pub enum Note {
         /// Since when, by the leader's clock.
         at: Time,
     },
+    /// A leader tells a participant up to where its clients' leader reads must see.
+    ReadReferred {
+        /// Whom.
+        to: NodeId,
+        /// Up to where the log must be applied.
+        index: Index,
+    },
     /// A client suggests that this node look for another leader.
     Suggested {
         /// Whether it does.

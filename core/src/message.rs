@@ -213,6 +213,18 @@ pub enum PeerMessage<P = Batch> {
         /// The view it led.
         view: View,
     },
+    /// Up to where must a read see that arrives now? Asked for leader reads that arrived at the sender.
+    ReadIndexAsk {
+        /// Matches the answer: (incarnation, counter).
+        nonce: (Incarnation, u64),
+    },
+    /// Answer to `ReadIndexAsk`.
+    ReadIndex {
+        /// The request's.
+        nonce: (Incarnation, u64),
+        /// Up to here, as the sender's followers have confirmed since; none if it does not lead.
+        index: Option<Index>,
+    },
 }
 
 /// What became of forwarded commands.
@@ -278,6 +290,8 @@ impl<P> PeerMessage<P> {
             | PeerMessage::SnapshotChunk { .. }
             | PeerMessage::Forward { .. }
             | PeerMessage::Forwarded { .. }
+            | PeerMessage::ReadIndexAsk { .. }
+            | PeerMessage::ReadIndex { .. }
             | PeerMessage::Barrier { .. } => 0,
         }
     }

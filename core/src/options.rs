@@ -28,7 +28,7 @@ pub struct Options {
     pub thrifty: bool,
     /// Who stores this node's assignments at a replication quorum while it leads.
     pub delegate: Delegate,
-    /// What this node does with a client's command while it follows a leader.
+    /// What this node does with a client's command, or leader read, while it follows a leader.
     pub participant: Participant,
     /// Serve participant reads, whether this node leads or not.
     pub participant_read: bool,
@@ -62,13 +62,14 @@ pub enum Delegate {
     Forwarder,
 }
 
-/// What becomes of a client's command at a node that does not lead.
+/// What becomes of a client's command, or leader read, at a node that does not lead.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub enum Participant {
     /// The client is told who leads.
     #[default]
     Redirect,
-    /// The node hands it to the leader, and answers when it has executed it.
+    /// The node hands it to the leader, and answers when it has executed it. Of a read it asks the leader up to where
+    /// it must see, and answers when it has executed that.
     Forward,
 }
 

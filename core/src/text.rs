@@ -5,7 +5,7 @@
 //! as `key=value`, and a flag is a word that is there or not. Payloads are given by their length alone.
 
 use crate::{
-    ids::Index,
+    ids::{Incarnation, Index},
     interface::{DiskAction, DiskResult, FileId, Ignored, Input, Learned, Note, Output, StepDown},
     journal::{Extent, Fact, SnapshotSeal, extents},
     message::{
@@ -68,6 +68,7 @@ impl Display for Note {
             Note::Repeated { session, sequence } => write!(f, "Repeated session={session} sequence={sequence}"),
             Note::Expired { session } => write!(f, "Expired session={session}"),
             Note::ReadNoted { index } => write!(f, "ReadNoted {index}"),
+            Note::ReadReferred { to, index } => write!(f, "ReadReferred {index} to={to}"),
             Note::LeaseRead { index } => write!(f, "LeaseRead {index}"),
             Note::LeaseLapsed { at } => write!(f, "LeaseLapsed at={at}"),
             Note::BarrierPassed { high, floor } => write!(f, "BarrierPassed {high} floor={floor}"),
@@ -150,11 +151,14 @@ impl<P: Display> Display for PeerMessage<P> {
                     ForwardOutcome::Refused { count } => write!(f, "0+{count} refused"),
                 }
             }
-            PeerMessage::Barrier { nonce: (incarnation, counter) } => {
-                write!(f, "Barrier nonce={incarnation}/{counter}")
-            }
+            PeerMessage::Barrier { nonce } => write!(f, "Barrier {}", Nonce(nonce)),
             PeerMessage::HighWater { nonce: (incarnation, counter), high, floor, view } => {
                 write!(f, "HighWater {high} nonce={incarnation}/{counter} floor={floor} promised={view}")
+            }
+            PeerMessage::ReadIndexAsk { nonce } => write!(f, "ReadIndexAsk {}", Nonce(nonce)),
+            PeerMessage::ReadIndex { nonce, index } => {
+                write!(f, "ReadIndex {}", Nonce(nonce))?;
+                option(f, "index", *index)
             }
             PeerMessage::SnapshotAsk { above } => write!(f, "SnapshotAsk above={above}"),
             PeerMessage::SnapshotOffer { seal } => write!(f, "SnapshotOffer {seal}"),
@@ -170,6 +174,16 @@ impl<P: Display> Display for PeerMessage<P> {
 impl Display for SnapshotSeal {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         write!(f, "{} blocks={}", self.index, self.blocks())
+    }
+}
+
+/// What an answer is matched by.
+struct Nonce<'a>(&'a (Incarnation, u64));
+
+impl Display for Nonce<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        let (incarnation, counter) = self.0;
+        write!(f, "nonce={incarnation}/{counter}")
     }
 }
 

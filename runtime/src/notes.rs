@@ -71,6 +71,7 @@ fn name(note: &Note) -> &'static str {
         Note::TransferGivenUp { .. } => "transfer_given_up",
         Note::StateDiffers { .. } => "state_differs",
         Note::Suggested { .. } => "suggested",
+        Note::ReadReferred { .. } => "read_referred",
     }
 }
 
@@ -125,6 +126,7 @@ fn log(note: &Note) {
         | Note::Executed { .. }
         | Note::ReadNoted { .. }
         | Note::BarrierPassed { .. }
+        | Note::ReadReferred { .. }
         | Note::LeaseRead { .. }
         | Note::LeaseLapsed { .. } => tracing::trace!(?note),
     }

@@ -181,6 +181,8 @@ counters! {
     LinksRefused: Protocol = "links_refused",
     /// Leader reads noted.
     ReadsNoted: Protocol = "reads_noted",
+    /// Questions about leader reads of participants' clients that leaders answered.
+    ReadsReferred: Protocol = "reads_referred",
     /// Rounds of participant reads that a recovery quorum answered.
     Barriers: Protocol = "barriers",
     /// Those of them after which the reads had to wait for the log.

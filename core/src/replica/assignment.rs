@@ -354,6 +354,7 @@ impl Replica {
     pub fn forget(&mut self, connection: ConnectionId) {
         self.reads.forget(connection);
         self.barriers.forget(connection);
+        self.referrals.forget(connection);
         self.assignments.forget(connection);
         self.forwards.forget(connection);
     }

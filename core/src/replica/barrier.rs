@@ -20,8 +20,8 @@
 //! # Why it ends
 //! Only chosen batches are executed, so a read may wait for an acceptance that came to nothing until a later leader has
 //! decided about it; and a recovery quorum may be out of reach where a replication quorum is not. After an election
-//! timeout the read becomes one for the leader, which needs neither: for this node if it leads, else it is refused with
-//! the leader named.
+//! timeout the read becomes one for the leader, which needs neither: this node treats it like any leader read that
+//! arrives here.
 
 use super::{
     Replica, Role,
@@ -197,8 +197,7 @@ impl Replica {
         }
     }
 
-    /// What has waited since before `time` is for the leader to answer: for this node, or for the one that its refusal
-    /// names.
+    /// What has waited since before `time` becomes a leader read.
     pub(super) fn give_up_barriers(&mut self, turn: &mut Turn, time: Time) {
         for read in self.barriers.take_older_than(time) {
             self.read(turn, read);

@@ -121,8 +121,8 @@ impl Forwards {
 impl Replica {
     // ---- The participant.
 
-    /// Whom to forward a command to, if this replica does that at all.
-    fn forwards_to(&self) -> Option<NodeId> {
+    /// Whom to forward a command to, or to ask about a read, if this replica does that at all.
+    pub(super) fn forwards_to(&self) -> Option<NodeId> {
         let leader = self.following.filter(|leader| *leader != self.me && self.is_running());
         // One that canvasses because a client suggested it still believes that its leader may be there.
         let leader = leader.filter(|_| matches!(self.role, Role::Follower | Role::Canvassing(_)));

@@ -16,6 +16,7 @@
 //! | `transfer` | `Transfer`, `Released`: a leader hands its place to another |
 //! | `reads` | `Heartbeat` and its acknowledgement: signs of life, leader reads |
 //! | `barrier` | `Barrier`, `HighWater`: participant reads |
+//! | `referral` | `ReadIndexAsk`, `ReadIndex`: leader reads of clients that are connected to another node |
 //! | `divergence` | `Diverged`, and checkpoints in acknowledgements: whether all are in the same state |
 //! | `lease` | what acknowledging a heartbeat grants: reads by lease |
 //!
@@ -50,6 +51,7 @@ pub mod log;
 mod pace;
 pub mod quorum;
 pub mod reads;
+mod referral;
 mod replication;
 pub mod snapshot;
 mod transfer;
@@ -79,6 +81,7 @@ use links::Links;
 use log::{Entry, Log};
 use rand_chacha::{ChaCha8Rng, rand_core::RngCore};
 use reads::Reads;
+use referral::Referrals;
 use snapshot::Snapshots;
 use transfer::Handover;
 use turn::{Effect, Turn, Withheld};
@@ -111,6 +114,7 @@ pub struct Replica {
     assignments: Assignments,
     reads: Reads,
     barriers: Barriers,
+    referrals: Referrals,
     snapshots: Snapshots,
     checkpoints: Checkpoints,
     grants: Grants,
@@ -171,6 +175,7 @@ impl Replica {
             assignments: Assignments::default(),
             reads: Reads::default(),
             barriers: Barriers::default(),
+            referrals: Referrals::default(),
             snapshots: Snapshots::default(),
             checkpoints: Checkpoints::default(),
             grants: Grants::new(now),
@@ -252,6 +257,8 @@ impl Replica {
             PeerMessage::HighWater { nonce, high, floor, view } => {
                 self.high_water(turn, from, nonce, barrier::Reach { high, floor, view });
             }
+            PeerMessage::ReadIndexAsk { nonce } => self.read_index_asked(turn, from, nonce),
+            PeerMessage::ReadIndex { nonce, index } => self.read_index_told(turn, from, nonce, index),
             PeerMessage::Transfer { view } => self.transferred(turn, from, view),
             PeerMessage::Released { view } => self.released(turn, from, view),
             PeerMessage::SnapshotAsk { above } => self.snapshot_asked(turn, from, above),
@@ -296,6 +303,7 @@ impl Replica {
                 self.retry_snapshot(turn);
                 self.retry_fetch(turn);
                 self.retry_barriers(turn);
+                self.retry_referrals(turn);
             }
         }
         if !self.is_running() {
@@ -317,6 +325,7 @@ impl Replica {
     /// anyway.
     pub fn end_turn(&mut self, turn: &mut Turn, next_expiry: Option<Time>) {
         self.forward_gathered(turn);
+        self.refer_gathered(turn);
         self.assign(turn, next_expiry);
         self.confirm_reads(turn);
         if self.wants_barrier() {
@@ -330,7 +339,11 @@ impl Replica {
 
     /// Whether [`Replica::end_turn`] has something to do now.
     pub fn wants_turn(&self, now: Time, next_expiry: Option<Time>) -> bool {
-        self.wants_assign(now, next_expiry) || self.wants_confirm() || self.wants_forward() || self.wants_barrier()
+        self.wants_assign(now, next_expiry)
+            || self.wants_confirm()
+            || self.wants_forward()
+            || self.wants_barrier()
+            || self.wants_referral()
     }
 
     /// The next moment at which [`Replica::wake`] or [`Replica::end_turn`] has something to do.
@@ -369,6 +382,7 @@ impl Replica {
         }
         self.refuse_waiting(turn);
         self.give_up_barriers(turn, Time::NEVER);
+        self.give_up_referrals(turn, Time::NEVER);
     }
 
     // ---- State.
@@ -499,6 +513,7 @@ impl Replica {
         self.coordinations.clear();
         self.following = None;
         self.forwards.refuse_all(turn, None);
+        self.referrals.refuse_all(turn, None);
     }
 
     fn become_follower(&mut self, turn: &mut Turn, why: StepDown) {
@@ -545,6 +560,8 @@ impl Replica {
         self.assignments.refuse_all(turn, leader);
         self.reads.refuse_all(turn, leader);
         self.forwards.refuse_all(turn, leader);
+        self.referrals.refuse_all(turn, leader);
+        self.referrals.dismiss(turn);
     }
 
     fn put_off_election(&mut self, turn: &mut Turn) {

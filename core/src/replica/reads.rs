@@ -89,7 +89,9 @@ impl Replica {
     pub fn read(&mut self, turn: &mut Turn, read: Read) {
         if !matches!(self.role, Role::Leader(_)) {
             let refusal = if self.is_running() { self.not_leader() } else { Refusal::NotReady };
-            return refuse(turn, &read, refusal);
+            return if let Some(read) = self.refer(turn, read) {
+                refuse(turn, &read, refusal)
+            };
         }
         if self.reads.len() >= self.options.reads_max {
             return refuse(turn, &read, Refusal::Overloaded);
@@ -106,7 +108,8 @@ impl Replica {
     /// Reads that can be evaluated: confirmed, and everything they must see is among the `applied`.
     pub fn take_confirmed(&mut self, applied: Index) -> Option<Vec<Read>> {
         let confirmed = self.reads.confirmed.pop_front_if(|(index, _)| *index <= applied);
-        confirmed.map(|(_, reads)| reads).or_else(|| self.barriers.take_drained(applied))
+        let reads = confirmed.map(|(_, reads)| reads).or_else(|| self.barriers.take_drained(applied));
+        reads.or_else(|| self.referrals.take_drained(applied))
     }
 
     /// What a read that arrives now must see.
@@ -120,7 +123,8 @@ impl Replica {
     pub(super) fn wants_confirm(&self) -> bool {
         // Reads that arrive while a round is under way share the next one.
         let opened = matches!(&self.role, Role::Leader(leader) if leader.opened);
-        opened && !self.reads.fresh.is_empty() && self.reads.sent.is_empty()
+        let reads = !self.reads.fresh.is_empty() && self.reads.sent.is_empty();
+        opened && (reads || self.referrals.want_round())
     }
 
     pub(super) fn confirm_reads(&mut self, turn: &mut Turn) {
@@ -170,28 +174,27 @@ impl Replica {
             turn.note(Note::ReadNoted { index });
             self.reads.sent.push_back((round, index, core::mem::take(&mut self.reads.fresh)));
         }
+        if leader.opened {
+            self.referrals.begin_round(round, index);
+        }
         turn.send(others, PeerMessage::Heartbeat { view, round, floor });
-        self.confirm_rounds();
+        self.confirm_rounds(turn);
     }
 
     /// Moves reads on whose round a replication quorum has acknowledged.
-    fn confirm_rounds(&mut self) {
+    fn confirm_rounds(&mut self, turn: &mut Turn) {
         let quorums = self.history.configuration_at(self.log.floor().next()).quorums();
         let Role::Leader(leader) = &mut self.role else { return };
         let Leader { lease, acks, .. } = &mut **leader;
-        lease.acknowledged(|round| {
+        let by_quorum = |round| {
             let acked: NodeSet = acks.iter().filter(|(_, ack)| ack.round >= round).map(|(node, _)| *node).collect();
             quorums.has_replication_quorum(acked.with(self.me))
-        });
-        while let Some((round, ..)) = self.reads.sent.front() {
-            let acked: NodeSet =
-                leader.acks.iter().filter(|(_, ack)| ack.round >= *round).map(|(node, _)| *node).collect();
-            if !quorums.has_replication_quorum(acked.with(self.me)) {
-                return;
-            }
-            let (_, index, reads) = self.reads.sent.pop_front().expect("just seen");
+        };
+        lease.acknowledged(by_quorum);
+        while let Some((_, index, reads)) = self.reads.sent.pop_front_if(|(round, ..)| by_quorum(*round)) {
             self.reads.confirmed.push_back((index, reads));
         }
+        self.referrals.confirm(turn, by_quorum);
     }
 
     pub(super) fn heartbeat(&mut self, turn: &mut Turn, from: NodeId, view: View, round: u64, floor: Index) {
@@ -240,7 +243,7 @@ impl Replica {
         leader.pace.answered(from, round, turn.now);
         leader.fill_until(hollow_until.map(|until| until.min(furthest)));
         self.compare_state(turn, from, checkpoint);
-        self.confirm_rounds();
+        self.confirm_rounds(turn);
     }
 
     /// Whether a replication quorum answered this leader within an election timeout.

@@ -197,6 +197,7 @@ impl Replica {
         let from = self.log.floor().next();
         self.bind(turn, view);
         self.reads.confirm_again();
+        self.referrals.confirm_again();
         let known = self.learner.known_floor(&self.log);
         self.become_candidate(Candidate { view, durable: false, from, known, answers: BTreeMap::new() });
         self.put_off_election(turn);

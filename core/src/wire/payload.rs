@@ -141,6 +141,8 @@ impl<P> PeerMessage<P> {
                 PeerMessage::SnapshotChunk { seal: seal.clone(), number, data: data.clone() }
             }
             PeerMessage::Released { view } => PeerMessage::Released { view },
+            PeerMessage::ReadIndexAsk { nonce } => PeerMessage::ReadIndexAsk { nonce },
+            PeerMessage::ReadIndex { nonce, index } => PeerMessage::ReadIndex { nonce, index },
         })
     }
 }

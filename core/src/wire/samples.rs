@@ -109,6 +109,9 @@ pub(super) fn peer_messages() -> Vec<PeerMessage> {
         PeerMessage::SnapshotChunk { seal: Box::new(seal), number: 3, data: Bytes::from_static(b"part of a stream") },
         PeerMessage::Diverged { index: Index(64), state_hash: 0x5eed },
         PeerMessage::Released { view: VIEW },
+        PeerMessage::ReadIndexAsk { nonce: ask },
+        PeerMessage::ReadIndex { nonce: ask, index: Some(Index(6)) },
+        PeerMessage::ReadIndex { nonce: ask, index: None },
     ]
 }
 

@@ -20,7 +20,7 @@ names!(NOTES, Note {
     ForwardTaken { .. }, ForwardPlaced { .. }, Widened { .. }, Reassigned { .. }, BarrierPassed { .. },
     SnapshotBegun { .. }, SnapshotTaken { .. }, SnapshotLost { .. }, Restored { .. }, Receiving { .. },
     Installed { .. }, TransferGivenUp { .. }, StateDiffers { .. }, LeaseRead { .. }, LeaseLapsed { .. },
-    Suggested { .. }
+    Suggested { .. }, ReadReferred { .. }
 });
 
 names!(REASONS, Ignored {

@@ -74,6 +74,8 @@ pub fn message(words: &[&str]) -> Result<PeerMessage, String> {
         "Fetch" => PeerMessage::Fetch { nonce, from: words.index("from"), to: words.index("to") },
         "Entries" => PeerMessage::Entries { nonce, leading: None, entries: Vec::new() },
         "Barrier" => PeerMessage::Barrier { nonce },
+        "ReadIndexAsk" => PeerMessage::ReadIndexAsk { nonce },
+        "ReadIndex" => PeerMessage::ReadIndex { nonce, index: Some(index).filter(|index| *index > Index::ZERO) },
         "HighWater" => {
             let (high, floor) = (words.index("high"), words.index("floor"));
             PeerMessage::HighWater { nonce, high, floor, view: words.promised() }

@@ -51,6 +51,8 @@ pub struct Life {
     pub led: Option<View>,
     /// At which event it last relied on a lease.
     pub leased: Option<u64>,
+    /// A leader told it up to where reads must see that had arrived by this event.
+    pub referred: u64,
     /// Reads that have arrived and are not answered: connection, tag, and at which event. A client that has given up
     /// waiting may ask the same again, and in another mode.
     reads: BTreeMap<(ConnectionId, u64, u64), AskedRead>,

@@ -90,12 +90,15 @@ impl Ghost {
                 self.floor(node, "HighWater", *floor)?;
                 self.covers(node, *high)
             }
+            PeerMessage::ReadIndex { index: Some(index), .. } => self.refers(node, to, *index),
             // A promise named here only makes the receiver ask above it: nothing rests on its being durable.
             PeerMessage::CanvassReply { .. } | PeerMessage::Reject { .. } => Ok(()),
             PeerMessage::Forward { batch, .. } => self.batch(node, batch),
             PeerMessage::SnapshotOffer { seal } => self.offers(node, seal),
             PeerMessage::SnapshotChunk { seal, .. } => self.offers(node, seal),
             PeerMessage::Refused { .. }
+            | PeerMessage::ReadIndexAsk { .. }
+            | PeerMessage::ReadIndex { index: None, .. }
             | PeerMessage::Fetch { .. }
             | PeerMessage::Forwarded { .. }
             | PeerMessage::Barrier { .. }
@@ -270,9 +273,12 @@ impl Ghost {
                 // The history of what clients were told shows whether such a state ever was.
                 ReadMode::Stale => Ok(()),
                 ReadMode::Participant => {
-                    self.surveyed(node, asked).or_else(|why| self.confirmed(node, asked).map_err(|_| why))
+                    let otherwise = || self.confirmed(node, asked).or_else(|_| self.referred(node, asked));
+                    self.surveyed(node, asked).or_else(|why| otherwise().map_err(|_| why))
                 }
-                ReadMode::Leader => self.confirmed(node, asked),
+                ReadMode::Leader => {
+                    self.confirmed(node, asked).or_else(|why| self.referred(node, asked).map_err(|_| why))
+                }
             };
             if found.is_ok() {
                 self.member(node).life.answer(connection, tag, asked);
@@ -295,7 +301,7 @@ impl Ghost {
     }
 
     /// After a participant read arrived, a recovery quorum told its reader how far their logs go. A leader may also
-    /// have confirmed it like a read of its own.
+    /// have confirmed it like a read of its own, or one that arrived at a participant.
     fn surveyed(&self, node: NodeId, asked: AskedRead) -> Result<(), Finding> {
         self.sees(node, asked)?;
         let tells = |id: &NodeId| {
@@ -327,6 +333,42 @@ impl Ghost {
             return Ok(());
         }
         Err((Oracle::Read, format!("{node} answers a read in {view} that only {followers} followed since it arrived")))
+    }
+
+    /// A leader tells members up to where their reads must see: those that had arrived before a replication quorum last
+    /// followed it, or before it last relied on its lease.
+    fn refers(&mut self, node: NodeId, to: NodeSet, index: Index) -> Result<(), Finding> {
+        self.checks.count(Oracle::Read);
+        let Some(view) = self.member(node).life.led else {
+            return Err((Oracle::Read, format!("{node} tells {to} to read up to {index} without ever having led")));
+        };
+        let followed = |id: &NodeId| match self.members[usize::from(id.0)].followed.get(&node) {
+            _ if *id == node => Some(self.events),
+            Some((followed, at)) if *followed == view => Some(*at),
+            _ => None,
+        };
+        let everyone: Vec<(NodeId, u64)> =
+            self.quorums.members().iter().filter_map(|id| Some((id, followed(&id)?))).collect();
+        let since = |event: u64| everyone.iter().filter(|(_, at)| *at >= event).map(|(id, _)| *id).collect::<NodeSet>();
+        let by_round = everyone.iter().map(|(_, at)| *at).filter(|at| self.quorums.replicate(since(*at))).max();
+        let by_lease = self.members[usize::from(node.0)].life.leased;
+        let Some(event) = by_round.max(by_lease) else {
+            return Err((Oracle::Read, format!("{node} tells {to} to read up to {index}, and nobody follows it")));
+        };
+        for reader in to.iter() {
+            let life = &mut self.member(reader).life;
+            life.referred = life.referred.max(event);
+        }
+        Ok(())
+    }
+
+    /// After a read arrived at a participant, a leader was confirmed, and told how far it must see.
+    fn referred(&self, node: NodeId, asked: AskedRead) -> Result<(), Finding> {
+        self.sees(node, asked)?;
+        if asked.at < self.members[usize::from(node.0)].life.referred {
+            return Ok(());
+        }
+        Err((Oracle::Read, format!("{node} answers a read that no leader has confirmed since it arrived")))
     }
 
     /// A leader takes a read that has just arrived as confirmed by its lease. What clocks have to do with it is not

@@ -41,11 +41,13 @@ pub enum MessageKind {
     SnapshotChunk,
     Diverged,
     Released,
+    ReadIndexAsk,
+    ReadIndex,
 }
 
 impl MessageKind {
     /// All kinds, with their names.
-    pub const NAMES: [(MessageKind, &'static str); 28] = [
+    pub const NAMES: [(MessageKind, &'static str); 30] = [
         (MessageKind::Hello, "Hello"),
         (MessageKind::Refused, "Refused"),
         (MessageKind::Canvass, "Canvass"),
@@ -74,6 +76,8 @@ impl MessageKind {
         (MessageKind::SnapshotChunk, "SnapshotChunk"),
         (MessageKind::Diverged, "Diverged"),
         (MessageKind::Released, "Released"),
+        (MessageKind::ReadIndexAsk, "ReadIndexAsk"),
+        (MessageKind::ReadIndex, "ReadIndex"),
     ];
 }
 
@@ -104,6 +108,8 @@ impl Subject {
             PeerMessage::Forward { .. } => (MessageKind::Forward, None, None),
             PeerMessage::Transfer { view } => (MessageKind::Transfer, Some(*view), None),
             PeerMessage::Released { view } => (MessageKind::Released, Some(*view), None),
+            PeerMessage::ReadIndexAsk { .. } => (MessageKind::ReadIndexAsk, None, None),
+            PeerMessage::ReadIndex { index, .. } => (MessageKind::ReadIndex, None, *index),
             PeerMessage::Forwarded { outcome: ForwardOutcome::Placed { index, .. }, .. } => {
                 (MessageKind::Forwarded, None, Some(*index))
             }
@@ -296,6 +302,7 @@ impl EventKind {
             | Note::TransferGivenUp { .. }
             | Note::StateDiffers { .. }
             | Note::Suggested { .. }
+            | Note::ReadReferred { .. }
             | Note::Whole => return None,
         })
     }

@@ -72,6 +72,7 @@ fn counter_of(note: &Note) -> Option<Counter> {
         Note::ReadNoted { .. } => Counter::ReadsNoted,
         Note::BarrierPassed { .. } => Counter::Barriers,
         Note::LeaseRead { .. } => Counter::LeaseReads,
+        Note::ReadReferred { .. } => Counter::ReadsReferred,
         Note::LeaseLapsed { .. } => Counter::LeasesLapsed,
         Note::Repaired { .. } => Counter::RottenRepaired,
         Note::Fetching { .. } => Counter::Fetches,

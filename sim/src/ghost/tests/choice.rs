@@ -209,6 +209,32 @@ fn a_read_that_no_quorum_confirmed_after_it_arrived_is_found() {
 }
 
 #[test]
+fn a_read_at_a_participant_whose_leader_was_not_confirmed_after_it_arrived_is_found() {
+    let (view, connection) = (view(1, N0), ConnectionId(3));
+    let read = ClientRequest::Read { tag: 5, payload: "".into() };
+    let answer = ClientResponse::Read { tag: 5, revision: Revision(0), payload: "".into() };
+    let ack = || PeerMessage::HeartbeatAck { view, round: 1, hollow_until: None, checkpoint: None };
+    let index = |index| PeerMessage::ReadIndex { nonce: (Incarnation(1), 1), index };
+    // Whether the leader is followed after the read arrived at n2, who tells how far it must see, and what.
+    for (followed, teller, told, good) in [
+        (true, N0, Some(Index::ZERO), true),
+        (false, N0, Some(Index::ZERO), false),
+        (true, N1, Some(Index::ZERO), false),
+        (true, N0, None, false),
+    ] {
+        let mut play = Play::led(N0, N1, 1);
+        play.sends(N1, ack());
+        play.ghost.asked(N2, connection, &read);
+        if followed {
+            play.sends(N1, ack());
+        }
+        play.ghost.sent(play.now, teller, NodeSet::only(N2), &index(told));
+        play.ghost.replied(play.now, N2, connection, &answer);
+        if good { play.fine() } else { play.found(Oracle::Read, "") }
+    }
+}
+
+#[test]
 fn a_participant_read_that_asked_too_few_or_sees_too_little_is_found() {
     let connection = ConnectionId(3);
     let read = ClientRequest::ParticipantRead { tag: 5, payload: "".into() };
