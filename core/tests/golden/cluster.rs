@@ -93,6 +93,8 @@ impl Cluster {
                 "heartbeat" => options.heartbeat = span()?,
                 "election_timeout" => options.election_timeout = span()?,
                 "queue_max" => options.queue_max = value.parse().map_err(|_| bad())?,
+                "max_batch" => options.max_batch = value.parse().map_err(|_| bad())?,
+                "batch_interval" => options.batch_interval = span()?,
                 "snapshot_interval" => options.snapshot_interval = value.parse().map_err(|_| bad())?,
                 "snapshot_block" => options.snapshot_block = value.parse().map_err(|_| bad())?,
                 "length" => options.length = value.parse().map_err(|_| bad())?,

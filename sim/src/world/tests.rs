@@ -5,12 +5,13 @@ use crate::{
     choice::mix,
     generator::{Profile, generate},
     history::{Answer, Data, Marks, Outcome as Past, Verb},
-    scenario::Workload,
+    scenario::{Liveness, Workload},
 };
 use ios_core::{
     ids::{ClusterId, Incarnation, Index},
     interface::{DiskError, Fault, FileId},
     message::{Hello, PeerMessage},
+    replica::quorum::QuorumSpec,
 };
 
 fn calm() -> Scenario {
@@ -225,6 +226,27 @@ fn a_band_of_seeds_injects_every_kind_of_fault() {
 /// The first leader's clock runs slow and its followers' fast; it is cut off together with a client that reads, while
 /// another one writes through the next leader. With clocks as wrong as the lease states nobody is led astray; with an
 /// error that it does not state, somebody is, and is found out.
+/// Each pair of sizes of which any two sets meet, from one member to seven, under a plan that the swarm draws for so
+/// many members.
+#[test]
+fn every_legal_pair_of_quorum_sizes_survives_a_swarm_of_faults() {
+    let mut world = World::default();
+    let mut seeds = (0..).map(|seed| generate(Profile::Swarm, seed));
+    for nodes in 1..=7_u8 {
+        let pairs = (1..=nodes).flat_map(|q2| (nodes + 1 - q2..=nodes).map(move |q1| (q2, q1)));
+        for (q2, q1) in pairs {
+            let mut scenario = seeds.find(|scenario| scenario.cluster.nodes == nodes).expect("seeds do not end");
+            let (replication, recovery) = (u32::from(q2), u32::from(q1));
+            scenario.cluster.quorum =
+                QuorumSpec::Weighted { weights: vec![1; usize::from(nodes)], replication, recovery };
+            let Liveness::Core { within, .. } = scenario.liveness else { panic!("a swarm has to end") };
+            scenario.liveness = Liveness::Core { nodes: Vec::new(), within };
+            let outcome = world.run(&scenario);
+            assert_eq!(outcome.violation, None, "n = {nodes}, Q2 = {q2}, Q1 = {q1}, seed {}", scenario.seed);
+        }
+    }
+}
+
 #[test]
 fn a_lease_holds_with_clocks_as_wrong_as_stated_and_breaks_beyond() {
     let mut first_leader = String::new();
