@@ -1,6 +1,9 @@
 //! What a run came to: counts, a digest, and the first violation if there is one.
 
-use crate::oracle::{Checks, Violation};
+use crate::{
+    oracle::{Checks, Violation},
+    scenario::MessageKind,
+};
 use ios_core::time::Time;
 
 /// What a counter tells of; sweeps report a [`CounterKind::Fault`] that stayed zero as a kind never injected.
@@ -267,6 +270,37 @@ impl Counters {
     }
 }
 
+/// How many messages of each kind members sent to each other, receivers counted apart.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Sent([u64; MessageKind::NAMES.len()]);
+
+impl Default for Sent {
+    fn default() -> Self {
+        Self([0; MessageKind::NAMES.len()])
+    }
+}
+
+impl Sent {
+    /// Counts one message to one member.
+    pub fn count(&mut self, kind: MessageKind) {
+        self.0[kind as usize] += 1;
+    }
+
+    /// Adds another run's counts.
+    pub fn merge(&mut self, other: &Sent) {
+        for (mine, theirs) in self.0.iter_mut().zip(&other.0) {
+            *mine += theirs;
+        }
+    }
+
+    /// Every kind with its name and number.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        let between_members = |kind: &MessageKind| !matches!(kind, MessageKind::Request | MessageKind::Response);
+        let kinds = MessageKind::NAMES.iter().filter(move |(kind, _)| between_members(kind));
+        kinds.map(|(kind, name)| (*name, self.0[*kind as usize]))
+    }
+}
+
 /// What a run came to.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Outcome {
@@ -278,6 +312,8 @@ pub struct Outcome {
     pub ended: Time,
     /// What happened how often.
     pub counters: Counters,
+    /// What members said to each other.
+    pub sent: Sent,
     /// How often each oracle looked.
     pub checks: Checks,
     /// Which lines of the plan acted, by their place in it.

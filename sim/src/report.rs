@@ -1,8 +1,8 @@
 //! What is printed: one run for people, a campaign for people and for scripts.
 
 use crate::{
-    oracle::{Checks, Oracle},
-    outcome::{Counter, CounterKind, Counters, Outcome},
+    oracle::Oracle,
+    outcome::{Counter, CounterKind, Outcome, Sent},
     scenario::{Expect, Scenario},
     sweep::{Campaign, Shard},
 };
@@ -26,7 +26,7 @@ pub fn run(name: &str, scenario: &Scenario, outcome: &Outcome) -> String {
         let mark = if outcome.used.get(place).copied().unwrap_or(false) { "did " } else { "not " };
         writeln!(text, "  {mark} {over}").expect("a string takes all");
     }
-    counts(&mut text, &outcome.counters, &outcome.checks, false).expect("a string takes all");
+    counts(&mut text, outcome, false).expect("a string takes all");
     let verdict = match &outcome.violation {
         None => "ok".to_string(),
         Some(violation) => format!("VIOLATION of {violation}"),
@@ -65,13 +65,15 @@ fn rounded(nanos: u64) -> String {
     format!("{}.{:03} s", nanos / 1_000_000_000, nanos / 1_000_000 % 1000)
 }
 
-fn counts(text: &mut String, counters: &Counters, checks: &Checks, zeros: bool) -> fmt::Result {
+fn counts(text: &mut String, outcome: &Outcome, zeros: bool) -> fmt::Result {
+    let Outcome { counters, sent, checks, .. } = outcome;
     for (kind, title) in
         [(CounterKind::Fault, "injected"), (CounterKind::Protocol, "happened"), (CounterKind::Client, "clients")]
     {
         let of_kind = counters.iter().filter(|(counter, count)| counter.kind() == kind && (zeros || *count > 0));
         columns(text, title, of_kind.map(|(counter, count)| (counter.name(), count)))?;
     }
+    columns(text, "sent", sent.iter().filter(|(_, count)| zeros || *count > 0))?;
     columns(
         text,
         "checks",
@@ -133,6 +135,7 @@ impl Summary {
     /// The summary of a campaign. `files` are the saved scenarios of its failures, in their order.
     pub fn new(campaign: &Campaign, seeds: &Range<u64>, shard: Shard, wall_s: f64, files: &[String]) -> Self {
         let counters = campaign.counters.iter().map(|(counter, count)| (counter.name().to_string(), count));
+        let sent = campaign.sent.iter().map(|(kind, count)| (sent_name(kind), count));
         let checks = campaign.checks.iter().map(|(oracle, count)| (check_name(oracle), count));
         let violations = campaign.failures.iter().zip(files).map(|(failure, file)| Violated {
             seed: failure.seed,
@@ -144,7 +147,7 @@ impl Summary {
             events: campaign.events,
             operations: campaign.operations,
             violations: violations.collect(),
-            counters: counters.chain(checks).collect(),
+            counters: counters.chain(sent).chain(checks).collect(),
             seeds: format!("{}..{}", seeds.start, seeds.end),
             shard: format!("{}/{}", shard.index, shard.of),
             wall_s,
@@ -215,6 +218,7 @@ impl Summary {
             let of_kind = Counter::ALL.iter().filter(|counter| counter.kind() == kind);
             table(title, &mut of_kind.map(|counter| (counter.name(), counter.name().to_string())));
         }
+        table("sent", &mut Sent::default().iter().map(|(kind, _)| (kind, sent_name(kind))));
         table("checks", &mut Oracle::ALL.iter().map(|oracle| (oracle.name(), check_name(*oracle))));
         for violation in &self.violations {
             let Violated { seed, oracle, scenario } = violation;
@@ -232,6 +236,10 @@ impl Summary {
         .expect("a string takes all");
         text
     }
+}
+
+fn sent_name(kind: &str) -> String {
+    format!("sent_{kind}")
 }
 
 fn check_name(oracle: Oracle) -> String {

@@ -6,7 +6,7 @@ use crate::{
     choice::{Chooser, Stream, mix},
     generator::{Profile, generate},
     oracle::{Checks, Oracle, Violation},
-    outcome::{Counters, Outcome},
+    outcome::{Counters, Outcome, Sent},
     scenario::{Expect, Scenario},
 };
 use ios_core::time::Time;
@@ -73,6 +73,8 @@ pub struct Campaign {
     pub operations: u64,
     /// Their counts.
     pub counters: Counters,
+    /// Their messages.
+    pub sent: Sent,
     /// Their looks.
     pub checks: Checks,
     /// A sum over all runs of (seed, digest), each well mixed: the same in any order.
@@ -89,6 +91,7 @@ impl Campaign {
         self.events += outcome.events;
         self.operations += outcome.operations;
         self.counters.merge(&outcome.counters);
+        self.sent.merge(&outcome.sent);
         self.checks.add(&outcome.checks);
         self.digest = self.digest.wrapping_add(mix(mix(seed) ^ outcome.digest));
     }
@@ -98,6 +101,7 @@ impl Campaign {
         self.events += other.events;
         self.operations += other.operations;
         self.counters.merge(&other.counters);
+        self.sent.merge(&other.sent);
         self.checks.add(&other.checks);
         self.digest = self.digest.wrapping_add(other.digest);
         self.failures.extend(other.failures);

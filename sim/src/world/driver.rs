@@ -267,6 +267,7 @@ impl World {
                 return false;
             }
             let copy = if next.is_some() { message.clone() } else { message.take() };
+            self.outcome.sent.count(kind);
             self.transmit(id, peer, letter, copy.expect("there is a copy for each receiver"));
             if !self.set_off(&sends, false) || !self.set_off(&outputs, false) {
                 return false;

@@ -114,7 +114,7 @@ fn a_rotten_record_is_found_at_the_next_start_and_repaired_from_peers() {
 fn a_cluster_without_quorum_misses_its_bound() {
     // The core is healed, but its links cannot carry an answer in so short a time.
     let mut scenario = calm();
-    scenario.liveness = crate::scenario::Liveness::Core { nodes: Vec::new(), within: ios_core::time::Span::micros(10) };
+    scenario.liveness = Liveness::Core { nodes: Vec::new(), within: ios_core::time::Span::micros(10) };
     let violation = run(&scenario).violation.expect("nothing gets done in no time");
     assert_eq!(violation.oracle, Oracle::Liveness);
 }
