@@ -386,8 +386,7 @@ impl Journal {
             Seal::Lazy => self.synced,
             Seal::Eager => self.sealed,
         };
-        let durable = self.ready() && records >= ticket.records && self.identity.is_durable(ticket.identity);
-        durable || self.forgets()
+        self.forgets() || self.ready() && records >= ticket.records && self.identity.is_durable(ticket.identity)
     }
 
     /// Starts what can be started: the end of a driver's turn.

@@ -26,6 +26,7 @@ use crate::{
     time::{Span, Time},
 };
 use alloc::collections::{BTreeMap, VecDeque, vec_deque};
+use core::mem;
 
 /// The longest step log time takes at once.
 pub const STAMP_STEP_MAX: Span = Span::secs(1);
@@ -177,15 +178,17 @@ impl Waiter {
 /// nothing of the frame it came in is held on to while it waits.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Assignments {
-    /// What waits to be assigned, in batches. Only the last one still grows; if there is one alone, it may be empty.
-    queue: VecDeque<Gathered>,
-    /// How many commands wait there.
+    /// Batches that grow no more, in the order in which they are to be assigned.
+    full: VecDeque<Gathered>,
+    /// The batch after them.
+    growing: Gathered,
+    /// How many commands wait in all of these.
     queued: usize,
     /// When the first of them arrived.
     since: Time,
     /// Batches assigned here and not applied yet: where, what, and how many commands.
     waiting: VecDeque<(Index, Digest, usize)>,
-    /// Who waits: for the commands of `waiting`, then for those of `queue`, in their order.
+    /// Who waits: for the commands of `waiting`, then for those that are queued, in their order.
     waiters: VecDeque<Waiter>,
     /// How many of them forwarded what they wait for.
     forwarders: usize,
@@ -197,6 +200,27 @@ struct Gathered {
     /// Who forwarded it, if that matters.
     origin: Option<NodeId>,
     batch: BatchBuilder,
+}
+
+impl Gathered {
+    /// Whether another command of this origin belongs here.
+    fn takes(&self, options: &Options, origin: Option<NodeId>, command: &Command) -> bool {
+        self.batch.is_empty()
+            || self.origin == origin
+                && self.batch.len() < options.max_batch
+                && self.batch.size() + command.size() <= options.max_batch_bytes
+    }
+}
+
+/// What a leader assigns next.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Next {
+    /// A no-op of the gap above the recovered range.
+    Gap,
+    /// The first batch of the queue.
+    Queued,
+    /// A batch without commands: log time must go on, or an index be filled.
+    Tick,
 }
 
 impl Assignments {
@@ -216,24 +240,12 @@ impl Assignments {
             self.since = now;
         }
         let origin = forwarding::origin_of(options, waiter);
-        let fits = |gathered: &&mut Gathered| {
-            let batch = &gathered.batch;
-            let grown = batch.size() + command.size();
-            let room = batch.len() < options.max_batch && grown <= options.max_batch_bytes;
-            batch.is_empty() || room && gathered.origin == origin
-        };
-        match self.queue.back_mut().filter(fits) {
-            Some(gathered) => {
-                gathered.origin = origin;
-                gathered.batch.push(command);
-            }
-            None => {
-                let size = self.queue.back().map_or(0, |gathered| gathered.batch.size());
-                let mut batch = BatchBuilder::with_capacity(size);
-                batch.push(command);
-                self.queue.push_back(Gathered { origin, batch });
-            }
+        if !self.growing.takes(options, origin, command) {
+            let batch = BatchBuilder::with_capacity(self.growing.batch.size());
+            self.full.push_back(mem::replace(&mut self.growing, Gathered { origin, batch }));
         }
+        self.growing.origin = origin;
+        self.growing.batch.push(command);
         self.queued += 1;
         self.forwarders += usize::from(matches!(waiter, Waiter::Forwarder { .. }));
         self.waiters.push_back(waiter);
@@ -242,12 +254,10 @@ impl Assignments {
     /// Cuts the first batch of the queue, which is not empty, and tells those who forwarded something in it. Returns it
     /// with its origin.
     fn cut(&mut self, turn: &mut Turn, stamp: Time, index: Index) -> (Batch, Option<NodeId>) {
-        let first = self.queue.front_mut().expect("something is queued");
+        let mut full = self.full.pop_front();
+        let first = full.as_mut().unwrap_or(&mut self.growing);
         let (count, origin) = (first.batch.len(), first.origin);
         let batch = first.batch.finish(stamp);
-        if self.queue.len() > 1 {
-            self.queue.pop_front();
-        }
         if self.forwarders > 0 {
             let before = self.waiters.len() - self.queued;
             let waiters = self.waiters.range(before..before + count);
@@ -275,7 +285,8 @@ impl Assignments {
             self.forwarders -= usize::from(waiter.connection().is_none());
             refuse(turn, waiter, Refusal::NotLeader { leader });
         }
-        self.queue.clear();
+        self.full.clear();
+        self.growing = Gathered::default();
         self.queued = 0;
     }
 
@@ -298,12 +309,12 @@ impl Assignments {
         }
         let queued = self.waiters.split_off(assigned);
         let mut places = queued.iter();
-        for Gathered { batch, .. } in &mut self.queue {
+        for Gathered { batch, .. } in self.full.iter_mut().chain([&mut self.growing]) {
             batch.retain(|_| stays(places.next().expect("every command has a waiter")));
         }
-        self.queue.retain(|gathered| !gathered.batch.is_empty());
+        self.full.retain(|gathered| !gathered.batch.is_empty());
         self.waiters.extend(queued.into_iter().filter(stays));
-        self.queued = self.queue.iter().map(|gathered| gathered.batch.len()).sum();
+        self.queued = self.waiters.len() - assigned;
     }
 
     /// When the batch interval of the first queued request ends.
@@ -314,10 +325,9 @@ impl Assignments {
 
     /// Whether a batch is to be cut now: because it is full, or has waited long enough.
     fn is_ripe(&self, options: &Options, now: Time) -> bool {
-        let full = |gathered: &Gathered| gathered.batch.len() >= options.max_batch;
         self.queued > 0
-            && (self.queue.len() > 1
-                || self.queue.front().is_some_and(full)
+            && (!self.full.is_empty()
+                || self.growing.batch.len() >= options.max_batch
                 || now >= self.since + options.batch_interval)
     }
 }
@@ -333,15 +343,15 @@ pub(super) fn refuse(turn: &mut Turn, waiter: Waiter, refusal: Refusal) {
 impl Replica {
     /// Queues a client's command, forwards it, or refuses it at once.
     pub fn submit(&mut self, turn: &mut Turn, waiter: Waiter, command: &Command) {
-        if !matches!(self.role, Role::Leader(_)) {
+        let Role::Leader(leader) = &self.role else {
             if !self.forward(turn, waiter, command) {
                 let refusal = if self.is_running() { self.not_leader() } else { Refusal::NotReady };
                 refuse(turn, waiter, refusal);
             }
             return;
-        }
-        if let Some(to) = self.successor() {
-            return refuse(turn, waiter, Refusal::NotLeader { leader: Some(to) });
+        };
+        if leader.successor.is_some() {
+            return refuse(turn, waiter, Refusal::NotLeader { leader: leader.successor });
         }
         if self.assignments.queued >= self.options.queue_max || self.is_at_length() {
             return refuse(turn, waiter, Refusal::Overloaded);
@@ -362,27 +372,37 @@ impl Replica {
     // ---- Assigning.
 
     pub(super) fn wants_assign(&self, now: Time, next_expiry: Option<Time>) -> bool {
-        let Role::Leader(leader) = &self.role else { return false };
-        leader.opened
-            && self.has_room()
-            && (leader.gap_until >= leader.window.next()
-                || self.assignments.is_ripe(&self.options, now)
-                || leader.fill_until >= leader.window.next()
-                || leader.tick_at(next_expiry).is_some_and(|tick| now >= tick))
+        self.next_assignment(now, next_expiry).is_some()
     }
 
-    /// Assigns what is ripe, as far as the window goes; then what keeps log time and repairs going without clients.
+    /// What is ripe for the next place in the window: what clients wait for, and last what keeps log time and repairs
+    /// going without clients.
+    fn next_assignment(&self, now: Time, next_expiry: Option<Time>) -> Option<Next> {
+        let Role::Leader(leader) = &self.role else { return None };
+        let next = leader.window.next();
+        let tick_due = || leader.fill_until >= next || leader.tick_at(next_expiry).is_some_and(|tick| now >= tick);
+        if !leader.opened || !self.has_room() {
+            None
+        } else if leader.gap_until >= next {
+            Some(Next::Gap)
+        } else if self.assignments.is_ripe(&self.options, now) {
+            Some(Next::Queued)
+        } else {
+            tick_due().then_some(Next::Tick)
+        }
+    }
+
+    /// Assigns what is ripe, as far as the window goes.
     pub(super) fn assign(&mut self, turn: &mut Turn, next_expiry: Option<Time>) {
-        while self.wants_assign(turn.now, next_expiry) {
-            let Role::Leader(leader) = &self.role else { unreachable!("only a leader assigns") };
-            if leader.gap_until >= leader.window.next() {
-                self.propose(turn, Batch::noop(), false, None);
-            } else if self.assignments.is_ripe(&self.options, turn.now) {
-                self.assign_batch(turn);
-            } else {
-                let Role::Leader(leader) = &mut self.role else { unreachable!("only a leader assigns") };
-                let tick = BatchBuilder::default().finish(leader.stamp(turn.now));
-                self.propose(turn, tick, false, None);
+        while let Some(next) = self.next_assignment(turn.now, next_expiry) {
+            match next {
+                Next::Gap => self.propose(turn, Batch::noop(), false, None),
+                Next::Queued => self.assign_batch(turn),
+                Next::Tick => {
+                    let Role::Leader(leader) = &mut self.role else { unreachable!("only a leader assigns") };
+                    let tick = BatchBuilder::default().finish(leader.stamp(turn.now));
+                    self.propose(turn, tick, false, None);
+                }
             }
         }
     }

@@ -25,46 +25,27 @@
 
 use super::{
     Replica, Role,
+    inquiry::{Asked, Inquiry},
     reads::{Read, refuse},
     turn::Turn,
 };
 use crate::{
-    ids::{ConnectionId, Incarnation, Index, NodeId, NodeSet, View},
+    ids::{Incarnation, Index, NodeId, NodeSet, View},
     interface::{Ignored, Note},
     message::{PeerMessage, ReadMode, Refusal},
     time::Time,
 };
-use alloc::{collections::VecDeque, vec::Vec};
 
 /// Participant reads on their way.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Barriers {
-    /// Arrived, for a round that has not begun.
-    fresh: Vec<Read>,
-    /// The round under way.
-    round: Option<Round>,
-    /// Rounds that are over, whose reads wait for the log.
-    draining: VecDeque<Draining>,
-    /// Numbers the rounds of this life.
-    counter: u64,
-}
+pub(super) type Barriers = Inquiry<Round>;
 
+/// What the answers to the question under way come to.
 #[derive(Clone, Debug)]
-struct Round {
-    number: u64,
-    since: Time,
-    reads: Vec<Read>,
+pub(super) struct Round {
     /// Who has answered.
     answered: NodeSet,
     /// The farthest that any of them goes.
     high: Index,
-}
-
-#[derive(Clone, Debug)]
-struct Draining {
-    high: Index,
-    since: Time,
-    reads: Vec<Read>,
 }
 
 /// What a `HighWater` says.
@@ -73,47 +54,6 @@ pub(super) struct Reach {
     pub(super) high: Index,
     pub(super) floor: Index,
     pub(super) view: View,
-}
-
-impl Barriers {
-    fn len(&self) -> usize {
-        let under_way = self.round.as_ref().map_or(0, |round| round.reads.len());
-        self.fresh.len() + under_way + self.draining.iter().map(|draining| draining.reads.len()).sum::<usize>()
-    }
-
-    /// The reads of one round whose last index is among the `applied`.
-    pub(super) fn take_drained(&mut self, applied: Index) -> Option<Vec<Read>> {
-        let place = self.draining.iter().position(|draining| draining.high <= applied)?;
-        self.draining.remove(place).map(|draining| draining.reads)
-    }
-
-    /// Takes out the reads of rounds that began before `time`; all of them, at the end of time.
-    fn take_older_than(&mut self, time: Time) -> Vec<Read> {
-        let mut taken = Vec::new();
-        if let Some(mut round) = self.round.take_if(|round| round.since < time) {
-            taken.append(&mut round.reads);
-        }
-        self.draining.retain_mut(|draining| {
-            let old = draining.since < time;
-            if old {
-                taken.append(&mut draining.reads);
-            }
-            !old
-        });
-        if time == Time::NEVER {
-            taken.append(&mut self.fresh);
-        }
-        taken
-    }
-
-    /// Forgets the reads of a connection that is gone.
-    pub(super) fn forget(&mut self, connection: ConnectionId) {
-        let under_way = self.round.iter_mut().map(|round| &mut round.reads);
-        let draining = self.draining.iter_mut().map(|draining| &mut draining.reads);
-        for reads in under_way.chain(draining).chain([&mut self.fresh]) {
-            reads.retain(|read| read.connection != connection);
-        }
-    }
 }
 
 impl Replica {
@@ -128,23 +68,13 @@ impl Replica {
         if self.barriers.len() >= self.options.reads_max {
             return refuse(turn, &read, Refusal::Overloaded);
         }
-        self.barriers.fresh.push(read);
-    }
-
-    pub(super) fn wants_barrier(&self) -> bool {
-        // Reads that arrive while a round is under way share the next one.
-        !self.barriers.fresh.is_empty() && self.barriers.round.is_none()
+        self.barriers.push(read);
     }
 
     /// Begins a round for all reads that have arrived.
     pub(super) fn begin_barrier(&mut self, turn: &mut Turn) {
-        assert!(self.barriers.round.is_none(), "one round at a time");
-        self.barriers.counter += 1;
-        let number = self.barriers.counter;
-        let reads = core::mem::take(&mut self.barriers.fresh);
         let answered = if self.is_hollow() { NodeSet::EMPTY } else { NodeSet::only(self.me) };
-        let high = self.high_index();
-        self.barriers.round = Some(Round { number, since: turn.now, reads, answered, high });
+        let number = self.barriers.ask(Round { answered, high: self.high_index() }, turn.now);
         turn.send(self.others(), PeerMessage::Barrier { nonce: (self.incarnation, number) });
         self.conclude_barrier(turn);
     }
@@ -163,10 +93,11 @@ impl Replica {
     }
 
     pub(super) fn high_water(&mut self, turn: &mut Turn, from: NodeId, nonce: (Incarnation, u64), reach: Reach) {
-        let asked = |round: &&mut Round| nonce == (self.incarnation, round.number);
-        let Some(round) = self.barriers.round.as_mut().filter(asked) else {
+        let incarnation = self.incarnation;
+        let Some(asked) = self.barriers.asked_mut().filter(|asked| nonce == (incarnation, asked.number)) else {
             return turn.ignore(Ignored::Unasked);
         };
+        let round = &mut asked.question;
         round.answered.insert(from);
         round.high = round.high.max(reach.high);
         self.highest_round = self.highest_round.max(reach.view.round);
@@ -179,21 +110,19 @@ impl Replica {
     }
 
     fn conclude_barrier(&mut self, turn: &mut Turn) {
-        let Some(round) = &self.barriers.round else { return };
-        if !self.configuration_ahead().quorums().has_recovery_quorum(round.answered) {
-            return;
+        let Some(&Asked { question: Round { answered, high }, .. }) = self.barriers.asked() else { return };
+        if self.configuration_ahead().quorums().has_recovery_quorum(answered) {
+            turn.note(Note::BarrierPassed { high, floor: self.log.floor() });
+            self.barriers.answer(high);
         }
-        let Round { since, reads, high, .. } = self.barriers.round.take().expect("just seen");
-        turn.note(Note::BarrierPassed { high, floor: self.log.floor() });
-        self.barriers.draining.push_back(Draining { high, since, reads });
     }
 
     /// Asks those again who have not answered, and gives up what takes too long.
     pub(super) fn retry_barriers(&mut self, turn: &mut Turn) {
         self.give_up_barriers(turn, turn.now - self.options.election_timeout);
-        if let Some(round) = &self.barriers.round {
-            let silent = self.others().difference(round.answered);
-            turn.send(silent, PeerMessage::Barrier { nonce: (self.incarnation, round.number) });
+        if let Some(Asked { number, question, .. }) = self.barriers.asked() {
+            let silent = self.others().difference(question.answered);
+            turn.send(silent, PeerMessage::Barrier { nonce: (self.incarnation, *number) });
         }
     }
 

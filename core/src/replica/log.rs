@@ -213,16 +213,18 @@ impl Log {
 
     /// Marks the batch accepted at `index` committed. If that is news: the batch, and whether the entry was certain.
     pub fn commit(&mut self, index: Index) -> Option<(&Batch, bool)> {
-        let entry = self.slot(index);
+        let at = self.place(index).expect("the log begins above its base");
+        let entry = self.entries.get_mut(at).expect("only a batch at hand can be marked committed");
         assert!(entry.unknown.is_none(), "a hidden batch must not be committed");
-        assert!(entry.accepted.is_some(), "only a batch at hand can be marked committed");
-        if entry.committed {
+        if mem::replace(&mut entry.committed, true) {
             return None;
         }
-        entry.committed = true;
         let was_certain = mem::replace(&mut entry.certain, true);
-        self.raise_floor();
-        self.committed(index).map(|batch| (batch, was_certain))
+        if index == self.floor.next() {
+            self.raise_floor();
+        }
+        let (_, batch) = self.entries[at].accepted.as_ref().expect("only a batch at hand can be marked committed");
+        Some((batch, was_certain))
     }
 
     /// Stores a batch that is known committed, whatever was accepted before. Returns whether that is news, and whether
@@ -284,12 +286,11 @@ impl Log {
     }
 
     fn raise_floor(&mut self) {
-        let begin = (self.floor.0 + 1 - self.first.0) as usize;
-        let mut end = begin;
+        let mut end = (self.floor.0 + 1 - self.first.0) as usize;
         while self.entries.get(end).is_some_and(|entry| entry.committed && entry.accepted.is_some()) {
             end += 1;
         }
-        self.floor = self.floor.plus((end - begin) as u64);
+        self.floor = self.base().plus(end as u64);
     }
 }
 

@@ -21,8 +21,8 @@
 //! | `lease` | what acknowledging a heartbeat grants: reads by lease |
 //!
 //! Apart from them, pure: `quorum` (which sets suffice), `choice` (what a new leader proposes), `log` (what is held),
-//! `window` (what is in flight), `pace` (who answers soon), `turn` (what every leaf works with, and what waits for the
-//! disk).
+//! `window` (what is in flight), `pace` (who answers soon), `inquiry` (reads that others are asked about), `turn` (what
+//! every leaf works with, and what waits for the disk).
 //!
 //! ```text
 //!              leader silent                Q1 misses its leader,           Q1 promised,
@@ -45,6 +45,7 @@ mod commit;
 mod coordination;
 mod divergence;
 mod forwarding;
+mod inquiry;
 mod lease;
 mod links;
 pub mod log;
@@ -328,7 +329,7 @@ impl Replica {
         self.refer_gathered(turn);
         self.assign(turn, next_expiry);
         self.confirm_reads(turn);
-        if self.wants_barrier() {
+        if self.barriers.wants_question() {
             self.begin_barrier(turn);
         }
         if self.log.floor() > self.recorded_floor && turn.journal.wants_flush() {
@@ -342,7 +343,7 @@ impl Replica {
         self.wants_assign(now, next_expiry)
             || self.wants_confirm()
             || self.wants_forward()
-            || self.wants_barrier()
+            || self.barriers.wants_question()
             || self.wants_referral()
     }
 

@@ -30,6 +30,7 @@
 
 use super::{
     Replica, Role,
+    inquiry::{Asked, Inquiry},
     reads::{Read, refuse},
     turn::Turn,
 };
@@ -39,39 +40,15 @@ use crate::{
     message::{PeerMessage, Refusal},
     time::Time,
 };
-use alloc::{
-    collections::{BTreeMap, VecDeque},
-    vec::Vec,
-};
+use alloc::{collections::BTreeMap, vec::Vec};
 
 /// Leader reads on their way at a participant, and at a leader what participants ask.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Referrals {
-    /// Arrived, for a question that has not left.
-    fresh: Vec<Read>,
-    /// The question under way.
-    asked: Option<Asked>,
-    /// Reads whose index is known, which wait for the log.
-    draining: VecDeque<Draining>,
-    /// Numbers the questions of this life.
-    counter: u64,
+    /// This replica's own, and whom it asks.
+    reads: Inquiry<NodeId>,
     /// What others ask this leader: the newest question of each.
     questions: BTreeMap<NodeId, Question>,
-}
-
-#[derive(Clone, Debug)]
-struct Asked {
-    number: u64,
-    to: NodeId,
-    since: Time,
-    reads: Vec<Read>,
-}
-
-#[derive(Clone, Debug)]
-struct Draining {
-    index: Index,
-    since: Time,
-    reads: Vec<Read>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -82,30 +59,19 @@ struct Question {
 }
 
 impl Referrals {
-    fn len(&self) -> usize {
-        let under_way = self.asked.as_ref().map_or(0, |asked| asked.reads.len());
-        self.fresh.len() + under_way + self.draining.iter().map(|draining| draining.reads.len()).sum::<usize>()
-    }
-
     /// The reads of one question whose index is among the `applied`.
     pub(super) fn take_drained(&mut self, applied: Index) -> Option<Vec<Read>> {
-        let place = self.draining.iter().position(|draining| draining.index <= applied)?;
-        self.draining.remove(place).map(|draining| draining.reads)
+        self.reads.take_drained(applied)
     }
 
     /// Forgets the reads of a connection that is gone.
     pub(super) fn forget(&mut self, connection: ConnectionId) {
-        let under_way = self.asked.iter_mut().map(|asked| &mut asked.reads);
-        let draining = self.draining.iter_mut().map(|draining| &mut draining.reads);
-        for reads in under_way.chain(draining).chain([&mut self.fresh]) {
-            reads.retain(|read| read.connection != connection);
-        }
+        self.reads.forget(connection);
     }
 
     /// Refuses the reads whose index is not known: whoever was to name it is not the leader any more.
     pub(super) fn refuse_all(&mut self, turn: &mut Turn, leader: Option<NodeId>) {
-        let under_way = self.asked.take().into_iter().flat_map(|asked| asked.reads);
-        for read in under_way.chain(self.fresh.drain(..)) {
+        for read in self.reads.take_unanswered() {
             refuse(turn, &read, Refusal::NotLeader { leader });
         }
     }
@@ -159,29 +125,28 @@ impl Replica {
         if self.forwards_to().is_none() {
             return Some(read);
         }
-        if self.referrals.len() >= self.options.reads_max {
+        if self.referrals.reads.len() >= self.options.reads_max {
             refuse(turn, &read, Refusal::Overloaded);
         } else {
-            self.referrals.fresh.push(read);
+            self.referrals.reads.push(read);
         }
         None
     }
 
     pub(super) fn wants_referral(&self) -> bool {
-        // Reads that arrive while a question is under way share the next one.
-        !self.referrals.fresh.is_empty() && self.referrals.asked.is_none()
+        self.referrals.reads.wants_question()
     }
 
     /// Asks for all reads that have arrived.
     pub(super) fn refer_gathered(&mut self, turn: &mut Turn) {
+        if !self.referrals.reads.has_unanswered() {
+            return;
+        }
         let Some(leader) = self.forwards_to() else {
             return self.referrals.refuse_all(turn, self.following.filter(|leader| *leader != self.me));
         };
         if self.wants_referral() {
-            let referrals = &mut self.referrals;
-            referrals.counter += 1;
-            let (number, reads) = (referrals.counter, core::mem::take(&mut referrals.fresh));
-            referrals.asked = Some(Asked { number, to: leader, since: turn.now, reads });
+            let number = self.referrals.reads.ask(leader, turn.now);
             turn.send(NodeSet::only(leader), PeerMessage::ReadIndexAsk { nonce: (self.incarnation, number) });
         }
     }
@@ -194,15 +159,16 @@ impl Replica {
         index: Option<Index>,
     ) {
         let incarnation = self.incarnation;
-        let answered = |asked: &mut Asked| nonce == (incarnation, asked.number) && asked.to == from;
-        let Some(Asked { since, reads, .. }) = self.referrals.asked.take_if(answered) else {
+        let answered = |asked: &Asked<NodeId>| nonce == (incarnation, asked.number) && asked.question == from;
+        if !self.referrals.reads.asked().is_some_and(answered) {
             return turn.ignore(Ignored::Unasked);
-        };
+        }
         match index {
-            Some(index) => self.referrals.draining.push_back(Draining { index, since, reads }),
+            Some(index) => self.referrals.reads.answer(index),
             // It may not know who leads now; clients are not sent back to it.
             None => {
                 let leader = self.following.filter(|leader| *leader != self.me && *leader != from);
+                let reads = self.referrals.reads.give_up_question();
                 reads.iter().for_each(|read| refuse(turn, read, Refusal::NotLeader { leader }));
             }
         }
@@ -211,28 +177,15 @@ impl Replica {
     /// Asks again, and gives up what takes too long.
     pub(super) fn retry_referrals(&mut self, turn: &mut Turn) {
         self.give_up_referrals(turn, turn.now - self.options.election_timeout);
-        if let Some(asked) = &self.referrals.asked {
-            let nonce = (self.incarnation, asked.number);
-            turn.send(NodeSet::only(asked.to), PeerMessage::ReadIndexAsk { nonce });
+        if let Some(Asked { number, question: leader, .. }) = self.referrals.reads.asked() {
+            let nonce = (self.incarnation, *number);
+            turn.send(NodeSet::only(*leader), PeerMessage::ReadIndexAsk { nonce });
         }
     }
 
     /// Refuses what has waited since before `time`; everything, at the end of time.
     pub(super) fn give_up_referrals(&mut self, turn: &mut Turn, time: Time) {
-        let mut late = Vec::new();
-        if let Some(mut asked) = self.referrals.asked.take_if(|asked| asked.since < time) {
-            late.append(&mut asked.reads);
-        }
-        self.referrals.draining.retain_mut(|draining| {
-            let old = draining.since < time;
-            if old {
-                late.append(&mut draining.reads);
-            }
-            !old
-        });
-        if time == Time::NEVER {
-            late.append(&mut self.referrals.fresh);
-        }
+        let late = self.referrals.reads.take_older_than(time);
         let leader = self.following.filter(|leader| *leader != self.me);
         late.iter().for_each(|read| refuse(turn, read, Refusal::NotLeader { leader }));
     }

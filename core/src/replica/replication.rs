@@ -196,6 +196,7 @@ impl Replica {
     }
 
     /// Whether something proposed in `view` may be accepted now; `from` sent it.
+    #[inline]
     pub(super) fn admits(&mut self, turn: &mut Turn, from: NodeId, view: View, index: Index, floor: Index) -> bool {
         // Its own views it has promised, whatever a delegate says.
         let known = view == self.promised || view > self.promised && view.node != self.me;

@@ -168,6 +168,7 @@ impl QuorumSystem {
     }
 
     /// Whether `nodes` contain a replication quorum (Q2): enough acceptances to choose a batch.
+    #[inline]
     pub fn has_replication_quorum(&self, nodes: NodeSet) -> bool {
         self.replication.within(self.members, nodes)
     }
