@@ -250,6 +250,7 @@ impl BatchBuilder {
     }
 
     /// Adds a command at the next position.
+    #[inline]
     pub fn push(&mut self, command: &Command) {
         match command {
             Command::Register => self.bytes.push(REGISTER),

@@ -165,6 +165,14 @@ impl Waiter {
         }
     }
 
+    /// The participant that forwarded the command.
+    pub(super) fn forwarder(&self) -> Option<NodeId> {
+        match self {
+            Waiter::Forwarder { node, .. } => Some(*node),
+            Waiter::Client { .. } => None,
+        }
+    }
+
     /// The client's connection.
     pub(super) fn connection(&self) -> Option<ConnectionId> {
         match self {
@@ -235,6 +243,7 @@ impl Assignments {
     }
 
     /// Queues a command.
+    #[inline]
     pub(super) fn enqueue(&mut self, now: Time, options: &Options, waiter: Waiter, command: &Command) {
         if self.queued == 0 {
             self.since = now;

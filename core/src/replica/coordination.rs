@@ -179,11 +179,13 @@ impl Replica {
     // ---- Any coordinator: whom to ask.
 
     /// Whom to send an `Accept` first, besides `sure`, who have the batch and accept it anyway.
+    #[inline]
     pub(super) fn first_acceptors(&self, now: Time, index: Index, sure: NodeSet) -> NodeSet {
         let all = self.others().difference(sure);
-        if !self.options.thrifty {
-            return all;
-        }
+        if self.options.thrifty { self.thrifty_acceptors(now, index, sure, all) } else { all }
+    }
+
+    fn thrifty_acceptors(&self, now: Time, index: Index, sure: NodeSet, all: NodeSet) -> NodeSet {
         let quorums = self.history.configuration_at(index).quorums();
         let mut quorum = sure;
         for (_, node) in self.by_pace(now) {

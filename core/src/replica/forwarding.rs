@@ -283,8 +283,8 @@ pub(super) fn tell_places<'a>(
 
 /// Who forwarded what `waiter` waits for, if batches of different origins are to be kept apart.
 pub(super) fn origin_of(options: &Options, waiter: Waiter) -> Option<NodeId> {
-    match waiter {
-        Waiter::Forwarder { node, .. } if options.delegate == Delegate::Forwarder => Some(node),
-        _ => None,
+    match options.delegate {
+        Delegate::Forwarder => waiter.forwarder(),
+        Delegate::None | Delegate::Rotate(_) => None,
     }
 }
