@@ -323,8 +323,8 @@ impl World {
             let letter = Letter { subject, number: connection.0 };
             let (counters, used) = (&mut self.outcome.counters, &mut self.outcome.used);
             let arrivals = self.network.send(now, (id.0, client), letter, counters, used);
-            for time in arrivals.iter() {
-                let response = response.clone();
+            // A stream repeats nothing, so there is at most one arrival.
+            if let Some(time) = arrivals.iter().next() {
                 self.agenda.put(time, Class::Ready, Item::Response { connection, response });
             }
         }
