@@ -117,6 +117,16 @@ impl Operation {
         self.has_lost_a_try() || self.is_write() && self.is_open()
     }
 
+    /// What says in which lists it is: its phase, and its deadline or the end of the phase, whichever is earlier.
+    fn listing(&self) -> (Phase, Time) {
+        let end = match self.phase {
+            Phase::Queued | Phase::Ready => Time::NEVER,
+            Phase::Waiting(until) => until,
+            Phase::Open(open) => open.until,
+        };
+        (self.phase, self.deadline.min(end))
+    }
+
     /// Records that a try ended with its fate open.
     pub fn lose_try(&mut self) {
         if let Kind::Write { lost, .. } = &mut self.kind {
@@ -140,32 +150,36 @@ pub(super) struct Operations {
 impl Operations {
     pub fn insert(&mut self, tag: Tag, kind: Kind, phase: Phase, deadline: Time) {
         let operation = Operation { kind, first_sent: None, attempts: 0, refusal: None, deadline, phase };
-        self.enlist(tag, &operation);
+        self.enlist(tag, operation.listing());
         let before = self.table.insert(tag, operation);
         assert!(before.is_none(), "a tag is drawn once");
     }
 
     pub fn remove(&mut self, tag: Tag) -> Operation {
         let operation = self.table.remove(&tag).expect("only what is in hand is removed");
-        self.delist(tag, &operation);
+        self.delist(tag, operation.listing());
         operation
     }
 
     pub fn set_phase(&mut self, tag: Tag, phase: Phase) {
-        let mut operation = self.remove(tag);
+        let operation = self.get_mut(tag);
+        let before = operation.listing();
         operation.phase = phase;
-        self.enlist(tag, &operation);
-        self.table.insert(tag, operation);
+        let after = operation.listing();
+        self.delist(tag, before);
+        self.enlist(tag, after);
     }
 
     /// Lets no operation outlive `limit`.
     pub fn clip_deadlines(&mut self, limit: Time) {
         let tags: Vec<Tag> = self.table.keys().copied().collect();
         for tag in tags {
-            let mut operation = self.remove(tag);
+            let operation = self.get_mut(tag);
+            let before = operation.listing();
             operation.deadline = operation.deadline.min(limit);
-            self.enlist(tag, &operation);
-            self.table.insert(tag, operation);
+            let after = operation.listing();
+            self.delist(tag, before);
+            self.enlist(tag, after);
         }
     }
 
@@ -210,26 +224,21 @@ impl Operations {
         self.timers.first().map(|(time, _)| *time).filter(|time| *time < Time::NEVER)
     }
 
-    fn enlist(&mut self, tag: Tag, operation: &Operation) {
-        match operation.phase {
+    fn enlist(&mut self, tag: Tag, (phase, timer): (Phase, Time)) {
+        match phase {
             Phase::Queued => self.queue.insert(tag),
             Phase::Ready => self.ready.insert(tag),
             Phase::Waiting(_) | Phase::Open(_) => false,
         };
-        self.timers.insert((timer(operation), tag));
+        self.timers.insert((timer, tag));
     }
 
-    fn delist(&mut self, tag: Tag, operation: &Operation) {
-        self.queue.remove(&tag);
-        self.ready.remove(&tag);
-        self.timers.remove(&(timer(operation), tag));
+    fn delist(&mut self, tag: Tag, (phase, timer): (Phase, Time)) {
+        match phase {
+            Phase::Queued => self.queue.remove(&tag),
+            Phase::Ready => self.ready.remove(&tag),
+            Phase::Waiting(_) | Phase::Open(_) => false,
+        };
+        self.timers.remove(&(timer, tag));
     }
-}
-
-fn timer(operation: &Operation) -> Time {
-    operation.deadline.min(match operation.phase {
-        Phase::Queued | Phase::Ready => Time::NEVER,
-        Phase::Waiting(until) => until,
-        Phase::Open(open) => open.until,
-    })
 }

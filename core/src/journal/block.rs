@@ -7,7 +7,7 @@
 //! The frame is the same in every version of the format, so that a newer block is told from a damaged one.
 
 use super::FORMAT_VERSION;
-use alloc::vec::Vec;
+use alloc::{vec, vec::Vec};
 use serde::{Serialize, de::DeserializeOwned};
 
 /// Bytes of a block: what disks write in one piece, if they write anything in one piece.
@@ -37,17 +37,13 @@ pub(super) enum Block<T> {
 
 /// Puts `value` into a block.
 pub(super) fn encode<T: Kept>(magic: [u8; 4], value: &T) -> Vec<u8> {
-    let body = postcard::to_allocvec(value).expect("plain values encode");
-    assert!(body.len() <= BLOCK - FRAME, "a block holds {} bytes, not {}", BLOCK - FRAME, body.len());
-    let mut block = Vec::with_capacity(BLOCK);
-    block.extend_from_slice(&magic);
-    block.extend_from_slice(&[0; 4]);
-    block.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
-    block.extend_from_slice(&(body.len() as u32).to_le_bytes());
-    block.extend_from_slice(&body);
-    let crc = crc32fast::hash(&block[8..]);
+    let mut block = vec![0; BLOCK];
+    let length = postcard::to_slice(value, &mut block[FRAME..]).expect("plain values encode into a block").len();
+    block[..4].copy_from_slice(&magic);
+    block[8..12].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
+    block[12..FRAME].copy_from_slice(&(length as u32).to_le_bytes());
+    let crc = crc32fast::hash(&block[8..FRAME + length]);
     block[4..8].copy_from_slice(&crc.to_le_bytes());
-    block.resize(BLOCK, 0);
     block
 }
 

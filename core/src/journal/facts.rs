@@ -108,27 +108,31 @@ pub fn extents(file: FileId, writes: &[(u64, Bytes)]) -> Vec<Extent> {
             facts.into_iter().chain(snapshot).map(|fact| Extent { offset, length, fact }).collect()
         }),
         FileId::Snapshot(_) => Vec::new(),
-        FileId::Segment(_) => runs(writes).iter().flat_map(|(offset, bytes)| records(*offset, bytes)).collect(),
+        FileId::Segment(_) => {
+            let mut extents = Vec::new();
+            runs(writes, &mut |offset, run| records(offset, run, &mut extents));
+            extents
+        }
     }
 }
 
-/// Joins writes that touch.
-fn runs(writes: &[(u64, Bytes)]) -> Vec<(u64, Bytes)> {
-    let mut sorted: Vec<(u64, Bytes)> = writes.to_vec();
-    sorted.sort_by_key(|(offset, _)| *offset);
-    let mut runs: Vec<(u64, Bytes)> = Vec::with_capacity(sorted.len());
-    for (offset, bytes) in sorted {
-        match runs.last_mut() {
-            Some((start, run)) if *start + run.len() as u64 == offset => *run = [&run[..], &bytes[..]].concat().into(),
-            _ => runs.push((offset, bytes)),
+/// Shows in ascending order what writes that touch make up together.
+fn runs(writes: &[(u64, Bytes)], see: &mut dyn FnMut(u64, &Bytes)) {
+    if !writes.is_sorted_by_key(|(offset, _)| *offset) {
+        let mut sorted = writes.to_vec();
+        sorted.sort_by_key(|(offset, _)| *offset);
+        return runs(&sorted, see);
+    }
+    for run in writes.chunk_by(|(start, bytes), (next, _)| *start + bytes.len() as u64 == *next) {
+        match run {
+            [(offset, bytes)] => see(*offset, bytes),
+            pieces => see(pieces[0].0, &pieces.iter().flat_map(|(_, bytes)| bytes).copied().collect()),
         }
     }
-    runs
 }
 
 /// The slots and records that stand one after the other in `run`; what is neither ends it.
-fn records(start: u64, run: &Bytes) -> Vec<Extent> {
-    let mut extents = Vec::new();
+fn records(start: u64, run: &Bytes, extents: &mut Vec<Extent>) {
     let mut at = 0;
     while let Some(rest) = run.get(at..) {
         let (length, fact) = if let Some(header) = Header::decode(RECORD_MAGIC, rest) {
@@ -144,7 +148,6 @@ fn records(start: u64, run: &Bytes) -> Vec<Extent> {
         extents.extend(fact.map(|fact| Extent { offset: start + at as u64, length: length as u64, fact }));
         at += length;
     }
-    extents
 }
 
 fn record(header: &Header) -> Fact {

@@ -164,7 +164,9 @@ impl Replica {
     pub(super) fn greet(&mut self, turn: &mut Turn) {
         let silent = self.links.up.difference(self.links.verified);
         let asked = if self.is_running() { silent } else { self.links.up };
-        self.say_hello(turn, asked, true);
+        if !asked.is_empty() {
+            self.say_hello(turn, asked, true);
+        }
     }
 
     fn say_hello(&mut self, turn: &mut Turn, to: NodeSet, answer: bool) {

@@ -267,9 +267,9 @@ impl Ghost {
     /// A read is answered, in one of the modes in which it was asked for.
     fn read(&mut self, node: NodeId, connection: ConnectionId, tag: u64) -> Result<(), Finding> {
         self.checks.count(Oracle::Read);
-        let mut found = Err((Oracle::Read, format!("{node} answers read {tag} of {connection}, which nobody asked")));
+        let mut last = None;
         for asked in self.member(node).life.asked(connection, tag) {
-            found = match asked.mode {
+            let found = match asked.mode {
                 // The history of what clients were told shows whether such a state ever was.
                 ReadMode::Stale => Ok(()),
                 ReadMode::Participant => {
@@ -282,10 +282,12 @@ impl Ghost {
             };
             if found.is_ok() {
                 self.member(node).life.answer(connection, tag, asked);
-                break;
+                return Ok(());
             }
+            last = Some(found);
         }
-        found
+        let unasked = || (Oracle::Read, format!("{node} answers read {tag} of {connection}, which nobody asked"));
+        last.unwrap_or_else(|| Err(unasked()))
     }
 
     /// Whoever answers a linearizable read has executed what anybody had when it arrived.

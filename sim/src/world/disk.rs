@@ -13,11 +13,12 @@
 //! loss. Directory entries are durable on their own: a file whose creation was never completed may vanish, one whose
 //! removal was never completed may come back. The end of any creation or removal syncs the directory it happened in.
 //!
-//! Bytes beyond the last one ever written are zeros and not stored: files are created full of zeros.
+//! Bytes never written are zeros and not stored: files are created full of zeros.
 //!
 //! Absent on purpose: syncs that lie, old copies that come back, wiped disks, which a node cannot notice; and sectors
 //! that cannot be read, which take records along that the fault atlas does not allow to rot.
 
+use super::extents::Extents;
 use bytes::Bytes;
 use ios_core::{
     ids::OpId,
@@ -94,8 +95,8 @@ struct File {
     id: FileId,
     entry: Entry,
     size: u64,
-    /// Durable bytes; zeros from here to `size`.
-    image: Vec<u8>,
+    /// Durable bytes, none of them beyond `size`.
+    image: Extents,
     unsynced: Vec<Unsynced>,
 }
 
@@ -117,15 +118,12 @@ pub struct SimDisk {
     /// In the order handed in.
     flights: Vec<Flight>,
     operations: u32,
-    spare: Vec<Vec<u8>>,
 }
 
 impl SimDisk {
     /// An empty disk, keeping memory for the next run.
     pub fn clear(&mut self) {
-        for file in self.files.drain(..) {
-            self.spare.push(file.image);
-        }
+        self.files.clear();
         self.flights.clear();
         self.operations = 0;
     }
@@ -196,9 +194,7 @@ impl SimDisk {
         for file in &mut self.files {
             file.settle(&mut fate, &mut aftermath);
         }
-        let (kept, lost) = std::mem::take(&mut self.files).into_iter().partition(|file| file.entry == Entry::Durable);
-        self.files = kept;
-        self.spare.extend(lost.into_iter().map(|file: File| file.image));
+        self.files.retain(|file| file.entry == Entry::Durable);
         aftermath
     }
 
@@ -226,7 +222,7 @@ impl SimDisk {
             return false;
         }
         let Some(file) = self.find(id) else { return false };
-        file.store(offset, bytes);
+        file.store(offset, Bytes::copy_from_slice(bytes));
         true
     }
 
@@ -253,14 +249,14 @@ impl SimDisk {
     fn perform(&mut self, flight: &Flight) {
         match &flight.action {
             DiskAction::Create { file, size, head } => {
-                self.put_file(*file, *size, Entry::Durable).store(0, head);
+                self.put_file(*file, *size, Entry::Durable).store(0, head.clone());
                 self.sync_directory(*file);
             }
             DiskAction::Write { file, writes } => {
                 let file = self.find(*file).expect("only files that were created are written");
                 file.sync(writes);
                 for (offset, bytes) in writes {
-                    file.store(*offset, bytes);
+                    file.store(*offset, bytes.clone());
                 }
             }
             DiskAction::Remove { file } => {
@@ -303,18 +299,13 @@ impl SimDisk {
     /// An empty file in place of whatever bears its name.
     fn put_file(&mut self, id: FileId, size: u64, entry: Entry) -> &mut File {
         self.take_file(id);
-        let mut image = self.spare.pop().unwrap_or_default();
-        image.clear();
         let place = self.files.partition_point(|file| file.id < id);
-        self.files.insert(place, File { id, entry, size, image, unsynced: Vec::new() });
+        self.files.insert(place, File { id, entry, size, image: Extents::default(), unsynced: Vec::new() });
         &mut self.files[place]
     }
 
     fn take_file(&mut self, id: FileId) {
-        if let Some(place) = self.files.iter().position(|file| file.id == id) {
-            let file = self.files.remove(place);
-            self.spare.push(file.image);
-        }
+        self.files.retain(|file| file.id != id);
     }
 
     /// Makes every entry of the directory that holds `of` durable.
@@ -348,7 +339,7 @@ impl File {
             if write.dropped && !writes.iter().any(over) {
                 self.unsynced.push(write);
             } else {
-                self.store(write.offset, &write.bytes);
+                self.store(write.offset, write.bytes);
             }
         }
     }
@@ -366,7 +357,7 @@ impl File {
                 Fate::Kept => {
                     aftermath.reordered |= lost_earlier;
                     aftermath.kept += 1;
-                    self.store(write.offset, &write.bytes);
+                    self.store(write.offset, write.bytes);
                 }
                 Fate::Torn(bits) => {
                     aftermath.torn += 1;
@@ -396,10 +387,10 @@ impl File {
     }
 
     /// Part of a write: a prefix of its bytes, or any set of its sectors.
-    fn tear(&mut self, offset: u64, bytes: &[u8], bits: u64) {
+    fn tear(&mut self, offset: u64, bytes: &Bytes, bits: u64) {
         if bits & 1 == 0 {
             let length = (bits >> 1) % (bytes.len() as u64 + 1);
-            return self.store(offset, &bytes[..length as usize]);
+            return self.store(offset, bytes.slice(..length as usize));
         }
         let end = offset + bytes.len() as u64;
         let mut at = offset;
@@ -407,7 +398,7 @@ impl File {
         while at < end {
             let next = ((at / SECTOR + 1) * SECTOR).min(end);
             if bits >> (place % 63 + 1) & 1 == 1 {
-                self.store(at, &bytes[(at - offset) as usize..(next - offset) as usize]);
+                self.store(at, bytes.slice((at - offset) as usize..(next - offset) as usize));
             }
             (at, place) = (next, place + 1);
         }
@@ -415,26 +406,18 @@ impl File {
 
     fn cut(&mut self, size: u64) {
         self.size = size;
-        self.image.truncate(size as usize);
+        self.image.erase(size, u64::MAX);
     }
 
     /// Makes bytes durable. What lies beyond the end makes the file longer, as a pwrite does.
-    fn store(&mut self, offset: u64, bytes: &[u8]) {
-        let (start, end) = (offset as usize, offset as usize + bytes.len());
-        if self.image.len() < end {
-            self.image.resize(end, 0);
-        }
-        self.image[start..end].copy_from_slice(bytes);
-        self.size = self.size.max(end as u64);
+    fn store(&mut self, offset: u64, bytes: Bytes) {
+        self.size = self.size.max(offset + bytes.len() as u64);
+        self.image.write(offset, bytes);
     }
 
     fn stored(&self, offset: u64, length: usize) -> Vec<u8> {
-        let length = (offset + length as u64).min(self.size).saturating_sub(offset) as usize;
-        let have = self.image.get(offset as usize..).unwrap_or_default();
-        let mut bytes = Vec::with_capacity(length);
-        bytes.extend_from_slice(&have[..have.len().min(length)]);
-        bytes.resize(length, 0);
-        bytes
+        let end = (offset + length as u64).min(self.size);
+        self.image.read(offset, end.saturating_sub(offset) as usize)
     }
 
     /// What a reader sees as the length.
@@ -444,8 +427,7 @@ impl File {
 
     fn read(&self, offset: u64, length: usize) -> Vec<u8> {
         let end = (offset + length as u64).min(self.length());
-        let mut bytes = self.stored(offset, length);
-        bytes.resize(end.saturating_sub(offset) as usize, 0);
+        let mut bytes = self.image.read(offset, end.saturating_sub(offset) as usize);
         for write in &self.unsynced {
             let (from, to) = (write.offset.max(offset), (write.offset + write.bytes.len() as u64).min(end));
             if from < to {

@@ -13,6 +13,7 @@
 //! | --- | --- |
 //! | [`agenda`], [`item`] | what happens next |
 //! | [`network`], [`disk`], [`clock`] | the three things a node relies on, lying as far as they may |
+//! | `extents` | what a file of such a disk holds |
 //! | [`process`], `driver` | members, and the loop around one step of a node |
 //! | [`customer`], `client_driver` | clients, and the loop around one step of a client |
 //! | `notes` | what nodes say happened, counted |
@@ -28,6 +29,7 @@ mod client_driver;
 pub mod customer;
 pub mod disk;
 mod driver;
+mod extents;
 mod faults;
 pub mod item;
 mod judgement;
