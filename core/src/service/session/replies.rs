@@ -70,6 +70,7 @@ impl Inline {
 }
 
 impl Kept {
+    #[inline]
     fn new(sequence: Sequence, payload: Payload, revision: Revision) -> Self {
         let hash = payload.hash(hash_words([sequence.0, revision.0]));
         Self { revision, payload, hash }
@@ -128,6 +129,7 @@ impl Replies {
     }
 
     /// Raises the mark, if `acked` is above it, and forgets what lies below.
+    #[inline]
     pub fn acknowledge(&mut self, acked: Sequence) {
         let raised_by = acked.0.saturating_sub(self.mark.0);
         let forgotten = usize::try_from(raised_by).unwrap_or(usize::MAX).min(self.slots.len());
@@ -175,6 +177,7 @@ impl Replies {
         kept.next().map(|(at, kept)| (Sequence(self.mark.0 + 1 + at as u64), kept.revision, &kept.payload))
     }
 
+    #[inline]
     fn put(&mut self, slot: usize, kept: Kept) {
         self.sum = self.sum.wrapping_add(kept.hash);
         self.shared_bytes += kept.payload.shared_bytes();
