@@ -1,11 +1,13 @@
 //! `sim`: runs simulated clusters, from seeds or from scenario files, and says what broke.
 //!
 //! Exit codes: 0 as expected, 1 a violation (or a scenario that did not do what it says), 2 usage or unreadable input,
-//! 3 time used up before every seed was run.
+//! 3 time used up before every seed was run, or a history that could not be judged.
 
+mod check_command;
 mod endurance_command;
 mod study_command;
 
+use check_command::CheckArgs;
 use clap::{Args, CommandFactory, Parser, Subcommand, error::ErrorKind};
 use endurance_command::EnduranceArgs;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -109,6 +111,8 @@ enum Command {
     /// Commit a million requests in one cluster that takes snapshots; succeed if the last tenth costs and holds no more
     /// than the first
     Endurance(EnduranceArgs),
+    /// Judge histories of any system: could every operation have taken effect at one moment between begin and end?
+    Check(CheckArgs),
     /// Name the oracles, the kinds of faults and the counters
     List,
 }
@@ -119,7 +123,7 @@ const EXPECTED: u8 = 0;
 const VIOLATED: u8 = 1;
 /// The input is unusable.
 const UNUSABLE: u8 = 2;
-/// Time ran out before seeds did.
+/// Time ran out before seeds did, or a search out of its budget.
 const CUT_SHORT: u8 = 3;
 
 fn main() -> ExitCode {
@@ -134,6 +138,7 @@ fn main() -> ExitCode {
         Some(Command::Explain { file }) => explain(&file),
         Some(Command::Study(args)) => study(&args),
         Some(Command::Endurance(args)) => endurance(&args),
+        Some(Command::Check(args)) => check(&args),
         Some(Command::List) => {
             print(&list());
             Ok(EXPECTED)
@@ -298,6 +303,15 @@ fn endurance(args: &EnduranceArgs) -> Result<u8, String> {
     let (text, as_expected) = endurance_command::endurance(args);
     print(&text);
     Ok(if as_expected { EXPECTED } else { VIOLATED })
+}
+
+fn check(args: &CheckArgs) -> Result<u8, String> {
+    let checked = check_command::check(args, &print)?;
+    Ok(match (checked.illegal, checked.undecided) {
+        (1.., _) => VIOLATED,
+        (0, 1..) => CUT_SHORT,
+        (0, 0) => EXPECTED,
+    })
 }
 
 /// Where the line of an event is cut off: whole segments of zeros tell nothing.

@@ -141,3 +141,23 @@ fn lists_name_oracles_faults_and_counters() {
     assert!(text.contains("crashes_power") && text.contains("view_changes"), "{text}");
     check(folder.path(), &["show", "7"], 0, "ios-scenario 1");
 }
+
+#[test]
+fn foreign_histories_are_checked_and_the_exit_code_tells() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let log = "INFO  jepsen.util - 0\t:invoke\t:write\t3\nINFO  jepsen.util - 0\t:ok\t:write\t3\n\
+               INFO  jepsen.util - 1\t:invoke\t:read\tnil\nINFO  jepsen.util - 1\t:ok\t:read\t3\n";
+    std::fs::write(folder.join("good.log"), log).unwrap();
+    std::fs::write(folder.join("bad.log"), log.replace(":read\t3", ":read\t4")).unwrap();
+    std::fs::write(folder.join("torn.log"), log.replace(":ok\t:read\t3", ":ok")).unwrap();
+    std::fs::write(folder.join("bytes.edn"), [b'{', 0xff]).unwrap();
+    check(folder, &["check", "good.log"], 0, "good.log: ok (register, 2 operations, zones");
+    check(folder, &["check", "good.log", "bad.log"], 1, "bad.log: illegal (register, 2 operations");
+    check(folder, &["check", "--json", "bad.log"], 1, "\"verdict\":\"illegal\"");
+    check(folder, &["check", "torn.log"], 2, "torn.log: line 4: expected");
+    check(folder, &["check", "bytes.edn"], 2, "bytes.edn: line 1: expected text in UTF-8");
+    check(folder, &["check", "absent.edn"], 2, "cannot read absent.edn");
+    check(folder, &["check", "--format", "csv", "good.log"], 2, "jepsen, edn, json");
+    check(folder, &["check", "--model", "queue", "good.log"], 2, "kv-append");
+}

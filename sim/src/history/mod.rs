@@ -5,14 +5,19 @@
 //! *done*, with what was answered; *not done*, a promise that it never took and never will take effect; or *unknown*.
 //!
 //! A history prints to lines of JSON and parses back ([`text`]); requests and replies of the real store are read by
-//! [`store`]. Nothing here knows the simulator: tests of real clusters record histories too.
+//! [`store`], what other checkers read by [`foreign`]. Nothing here knows the simulator: tests of real clusters record
+//! histories too.
 
+pub mod edn;
+pub mod foreign;
+#[cfg(test)]
+mod foreign_tests;
 pub mod store;
 pub mod text;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 /// Bytes of a key or a value.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -33,6 +38,8 @@ pub enum Verb {
     List { prefix: Data, limit: u32 },
     /// Write a value.
     Put { key: Data, value: Data },
+    /// Write the present value, nothing if there is none, followed by this one. Only foreign stores have it.
+    Append { key: Data, value: Data },
     /// Remove a key.
     Delete { key: Data },
     /// Write a value if the present one is as expected; `None`: if there is none.
@@ -42,7 +49,20 @@ pub enum Verb {
 impl Verb {
     /// Whether it can change anything.
     pub fn writes(&self) -> bool {
-        matches!(self, Verb::Put { .. } | Verb::Delete { .. } | Verb::Cas { .. })
+        matches!(self, Verb::Put { .. } | Verb::Append { .. } | Verb::Delete { .. } | Verb::Cas { .. })
+    }
+
+    /// The key it is about, if it is about one.
+    pub fn key(&self) -> Option<&Data> {
+        match self {
+            Verb::Get { key }
+            | Verb::Exists { key }
+            | Verb::Put { key, .. }
+            | Verb::Append { key, .. }
+            | Verb::Delete { key }
+            | Verb::Cas { key, .. } => Some(key),
+            Verb::Count | Verb::List { .. } => None,
+        }
     }
 }
 
@@ -75,7 +95,7 @@ pub enum Answer {
     Count(u64),
     /// List: pairs in order, and whether there are more.
     List { pairs: Vec<(Data, Data, Option<Marks>)>, more: bool },
-    /// Put: done.
+    /// Put or append: done.
     Written { modified: Option<u64> },
     /// Delete: whether the key was there.
     Deleted { found: bool },
@@ -85,6 +105,8 @@ pub enum Answer {
     NotSwapped { modified: Option<u64> },
     /// The request was refused whole by the service. No correct history holds this.
     Error(String),
+    /// The verb was performed, and what it answered is not told, as in some foreign histories.
+    Untold,
 }
 
 impl Answer {
@@ -161,6 +183,8 @@ impl Operation {
 pub struct History {
     operations: Vec<Operation>,
     events: u64,
+    /// Keys that are there before anything happens, at revision 0.
+    initial: BTreeMap<Data, Data>,
 }
 
 impl History {
@@ -172,6 +196,32 @@ impl History {
     /// The operations, in the order in which they began.
     pub fn operations(&self) -> &[Operation] {
         &self.operations
+    }
+
+    /// How many events there were: each has a number below this.
+    pub fn events(&self) -> u64 {
+        self.events
+    }
+
+    /// Keys that are there before anything happens.
+    pub fn initial(&self) -> &BTreeMap<Data, Data> {
+        &self.initial
+    }
+
+    /// This key has this value before anything happens.
+    pub fn initially(&mut self, key: Data, value: Data) {
+        self.initial.insert(key, value);
+    }
+
+    /// The operations `keep`, in ascending order, and no others; the outcome of each is unknown where `unknown` says
+    /// so.
+    pub fn weakened(&self, keep: &[usize], unknown: &[bool]) -> History {
+        let weaken = |(id, unknown): (&usize, &bool)| {
+            let operation = self.operations[*id].clone();
+            if *unknown { Operation { outcome: Outcome::Unknown, ..operation } } else { operation }
+        };
+        let operations = keep.iter().zip(unknown).map(weaken).collect();
+        History { operations, events: self.events, initial: self.initial.clone() }
     }
 
     /// An operation begins now. Returns its number, by which it is ended.
@@ -206,6 +256,7 @@ impl History {
     /// concurrent: a begin goes before an end.
     pub fn merge(parts: Vec<History>) -> History {
         let mut events = Vec::new();
+        let initial = parts.iter().flat_map(|part| part.initial.clone()).collect();
         for operation in parts.into_iter().flat_map(|part| part.operations) {
             let ended = operation.ended;
             let place = events.len();
@@ -217,7 +268,7 @@ impl History {
         // Both lists below are in order of `place`, the number of an operation's begin among the unsorted events.
         let mut order: Vec<usize> = (0..events.len()).collect();
         order.sort_by_key(|&at| (events[at].0, events[at].1, events[at].2));
-        let mut merged = History::new();
+        let mut merged = History { initial, ..History::new() };
         let mut ids = vec![None; events.len()];
         for at in order {
             let (time, _, place, operation) = &mut events[at];

@@ -18,7 +18,7 @@ pub fn decode_request(payload: &[u8]) -> Result<Vec<Verb>, BadRequest> {
 
 /// Encodes verbs as a request.
 pub fn encode_request(verbs: &[Verb]) -> Result<Bytes, BadRequest> {
-    request::encode(&verbs.iter().map(operation).collect::<Vec<_>>())
+    request::encode(&verbs.iter().map(operation).collect::<Result<Vec<_>, _>>()?)
 }
 
 /// The answers of an encoded reply.
@@ -43,19 +43,21 @@ fn verb(operation: Operation<'_>) -> Verb {
     }
 }
 
-fn operation(verb: &Verb) -> Operation<'_> {
-    match verb {
+fn operation(verb: &Verb) -> Result<Operation<'_>, BadRequest> {
+    Ok(match verb {
         Verb::Get { key } => Operation::Get { key: &key.0 },
         Verb::Exists { key } => Operation::Exists { key: &key.0 },
         Verb::Count => Operation::Count,
         Verb::List { prefix, limit } => Operation::List { prefix: &prefix.0, limit: *limit },
         Verb::Put { key, value } => Operation::Put { key: &key.0, value: &value.0 },
+        // The store has no such operation, so there is no number for it either.
+        Verb::Append { .. } => return Err(BadRequest::Operation(u8::MAX)),
         Verb::Delete { key } => Operation::Delete { key: &key.0 },
         Verb::Cas { key, expected, value } => {
             let expected = expected.as_ref().map(|expected| &expected.0[..]);
             Operation::CompareAndSet { key: &key.0, expected, value: &value.0 }
         }
-    }
+    })
 }
 
 fn answer(outcome: Outcome<'_>) -> Answer {

@@ -6,7 +6,8 @@
 //! {"event":"fail","id":1,"time":5200}        not done
 //! {"event":"info","id":2,"time":5300}        unknown; so is an operation without a second line
 //! ```
-//! A read that will do with an old state begins with `"stale":true` besides.
+//! A read that will do with an old state begins with `"stale":true` besides. What is there before anything happens is
+//! said first: `{"event":"initial","key":"k","value":"v"}`.
 //!
 //! Bytes are a string if they are UTF-8, else `{"hex":"00ff"}`. Times are nanoseconds of any one clock and only for the
 //! reader: what counts is the order of the lines.
@@ -20,6 +21,10 @@ use std::fmt;
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case", deny_unknown_fields)]
 enum Line {
+    Initial {
+        key: Data,
+        value: Data,
+    },
     Invoke {
         id: usize,
         process: u64,
@@ -61,7 +66,8 @@ impl fmt::Display for History {
             }
         }
         lines.sort_by_key(|(event, _)| *event);
-        for (_, line) in lines {
+        let initial = self.initial.iter().map(|(key, value)| Line::Initial { key: key.clone(), value: value.clone() });
+        for line in initial.chain(lines.into_iter().map(|(_, line)| line)) {
             writeln!(f, "{}", serde_json::to_string(&line).map_err(|_| fmt::Error)?)?;
         }
         Ok(())
@@ -96,6 +102,13 @@ impl std::str::FromStr for History {
             let bad = |why: String| BadHistory { line: number, why };
             let line: Line = serde_json::from_str(line).map_err(|error| bad(error.to_string()))?;
             let (id, time, outcome) = match line {
+                Line::Initial { .. } if history.events > 0 => {
+                    return Err(bad("what is there initially is said before the first event".into()));
+                }
+                Line::Initial { key, value } => {
+                    history.initially(key, value);
+                    continue;
+                }
                 Line::Invoke { request, id, .. } if request.is_empty() => {
                     return Err(bad(format!("operation {id} asks for nothing")));
                 }
@@ -180,6 +193,7 @@ mod tests {
         ];
         history.end(14, several, Outcome::Done { revision: Some(1), answers });
         history.invoke_stale(15, 2, vec![Verb::Count]);
+        history.initially("z".into(), "".into());
         history.end(16, lost, Outcome::NotDone);
         history
     }
@@ -188,7 +202,7 @@ mod tests {
     fn print_and_parse_are_inverse() {
         let history = sample();
         let text = history.to_string();
-        assert_eq!(text.lines().count(), 7, "{text}");
+        assert_eq!(text.lines().count(), 8, "{text}");
         assert!(text.contains(r#"{"hex":"ff00"}"#) && text.contains("\u{e9}"), "{text}");
         assert_eq!(text.parse::<History>().as_ref(), Ok(&history));
     }

@@ -6,11 +6,15 @@
 //! | --- | --- | --- |
 //! | [`witness`] | the order in which a cluster says it executed requests | one walk |
 //! | [`revision`] | a revision in every answer; the history alone | one walk, plus a search over writes of unknown outcome |
+//! | zones | one key, read and written, all values different | one sort |
+//! | search | nothing | exponential at worst; a budget and a cap on memory |
 //! | [`naive`] | nothing | exponential; for about twenty operations, and to check the others against |
 //!
+//! Zones and search see one part of a history at a time, as few keys as its operations couple ([`blackbox`]).
+//!
 //! No layer is trusted with a *yes*: the order it gives is replayed by [`certify`] against the model, the outcomes and
-//! real time. A *no* names the few operations that contradict each other. *Unknown* is said when every layer that
-//! applies ran out of its budget.
+//! real time. A *no* names the few operations that contradict each other; what zones and search say is made small, and
+//! confirmed by the naive layer. *Unknown* is said when every layer that applies ran out of its budget.
 //!
 //! Outcomes: what is *done* took effect between begin and end. A write of *unknown* outcome takes effect at any time
 //! after its begin, or never; an unknown read is left out. What is *not done* never takes effect: any trace of it is
@@ -18,15 +22,25 @@
 //!
 //! A *stale* read may have taken effect at any time before its end: it is answered from a state that was once true,
 //! and from none that never was or is yet to come.
-//!
-//! Deliberately absent so far: a search for large histories without revisions, which only foreign ones are.
 
+pub mod blackbox;
+mod component;
+mod contradiction;
+mod demand;
 pub mod model;
 pub mod naive;
+pub mod picture;
 pub mod revision;
+mod search;
+mod space;
+#[cfg(test)]
+mod layers;
 #[cfg(test)]
 mod tests;
+mod values;
+mod visited;
 pub mod witness;
+mod zones;
 
 use crate::history::{Answer, History, Operation, Outcome, Verb};
 use model::{Change, Store, fits};
@@ -58,6 +72,10 @@ pub enum Layer {
     Witness,
     /// Order by revision.
     Revision,
+    /// Zones of values that are all different.
+    Zones,
+    /// Just-in-time search.
+    Search,
     /// Exhaustive search.
     Naive,
 }
@@ -69,6 +87,8 @@ pub struct Illegal {
     pub operations: Vec<usize>,
     /// What is wrong with them.
     pub why: String,
+    /// Who says so.
+    pub layer: Layer,
 }
 
 impl fmt::Display for Layer {
@@ -76,6 +96,8 @@ impl fmt::Display for Layer {
         f.pad(match self {
             Layer::Witness => "witness",
             Layer::Revision => "revision",
+            Layer::Zones => "zones",
+            Layer::Search => "search",
             Layer::Naive => "naive",
         })
     }
@@ -123,11 +145,28 @@ pub fn judge(history: &History) -> Verdict {
         Err(revision::Failure::Illegal(illegal)) => return Verdict::Illegal(illegal),
         Err(revision::Failure::Undecided(why)) => why,
     };
-    match naive::order(history) {
-        Ok(order) => certified(history, Layer::Naive, order),
-        Err(naive::Failure::Illegal(illegal)) => Verdict::Illegal(illegal),
-        Err(naive::Failure::Undecided(why)) => Verdict::Unknown { why: format!("{undecided}; {why}") },
+    match blackbox::order(history, blackbox::Means::Any, u64::MAX) {
+        Ok((order, searched)) => {
+            let layer = if searched { Layer::Search } else { Layer::Zones };
+            match certify(history, &order) {
+                Ok(()) => Verdict::Ok { layer, order },
+                // It looks at no revisions: where there are some, it may be mistaken.
+                Err(_) if tells_revisions(history) => Verdict::Unknown { why: undecided },
+                Err(illegal) => {
+                    panic!("the {layer} layer gave an order that does not replay: {}", illegal.describe(history))
+                }
+            }
+        }
+        Err(blackbox::Failure::Illegal(operations, layer)) => {
+            Verdict::Illegal(contradiction::small(history, &operations, layer))
+        }
+        Err(blackbox::Failure::Undecided(why)) => Verdict::Unknown { why: format!("{undecided}; {why}") },
     }
+}
+
+/// Whether some answer tells a revision.
+fn tells_revisions(history: &History) -> bool {
+    history.operations().iter().any(|operation| matches!(operation.outcome, Outcome::Done { revision: Some(_), .. }))
 }
 
 /// Judges a history with the help of the order in which the cluster executed requests, as numbers of operations. If
@@ -158,13 +197,21 @@ pub fn certify(history: &History, order: &[usize]) -> Result<(), Illegal> {
     for (place, &id) in order.iter().enumerate() {
         let operation = &operations[id];
         if std::mem::replace(&mut seen[id], true) {
-            return Err(Illegal { operations: vec![id], why: "an operation takes effect twice".into() });
+            return Err(Illegal {
+                operations: vec![id],
+                why: "an operation takes effect twice".into(),
+                layer: Layer::Witness,
+            });
         }
         if operation.outcome == Outcome::NotDone {
-            return Err(Illegal { operations: vec![id], why: "an operation that is not done takes effect".into() });
+            return Err(Illegal {
+                operations: vec![id],
+                why: "an operation that is not done takes effect".into(),
+                layer: Layer::Witness,
+            });
         }
         if let Some(before) = latest_begin.filter(|before| operations[*before].earliest() > operation.deadline()) {
-            return Err(Illegal { operations: vec![before, id], why: AFTER_ITS_END.into() });
+            return Err(Illegal { operations: vec![before, id], why: AFTER_ITS_END.into(), layer: Layer::Witness });
         }
         if latest_begin.is_none_or(|before| operations[before].earliest() < operation.earliest()) {
             latest_begin = Some(id);
@@ -174,7 +221,11 @@ pub fn certify(history: &History, order: &[usize]) -> Result<(), Illegal> {
     let left_out =
         (0..operations.len()).find(|id| !seen[*id] && matches!(operations[*id].outcome, Outcome::Done { .. }));
     match left_out {
-        Some(id) => Err(Illegal { operations: vec![id], why: "an operation that is done has no place".into() }),
+        Some(id) => Err(Illegal {
+            operations: vec![id],
+            why: "an operation that is done has no place".into(),
+            layer: Layer::Witness,
+        }),
         None => Ok(()),
     }
 }
@@ -209,7 +260,7 @@ struct Mismatch {
 
 impl<'a> Replay<'a> {
     fn new(history: &'a History) -> Self {
-        Self { history, store: Store::default(), answers: Vec::new(), undo: Vec::new(), steps: 0 }
+        Self { history, store: Store::holding(history.initial()), answers: Vec::new(), undo: Vec::new(), steps: 0 }
     }
 
     fn mark(&self) -> Mark {
@@ -243,11 +294,11 @@ impl Mismatch {
     /// Names the operation and those before it that wrote last what it touches.
     fn explain(&self, history: &History, before: &[usize]) -> Illegal {
         let operations = history.operations();
-        let mut keys: BTreeSet<_> = operations[self.id].request.iter().filter_map(key).collect();
+        let mut keys: BTreeSet<_> = operations[self.id].request.iter().filter_map(Verb::key).collect();
         let mut involved = Vec::new();
         for &id in before.iter().rev().filter(|id| changed(&operations[**id])) {
             let mut hit = false;
-            for key in operations[id].request.iter().filter(|verb| verb.writes()).filter_map(key) {
+            for key in operations[id].request.iter().filter(|verb| verb.writes()).filter_map(Verb::key) {
                 hit |= keys.remove(key);
             }
             if hit {
@@ -260,25 +311,15 @@ impl Mismatch {
         Illegal {
             operations: involved,
             why: format!("the last of these must have been answered {answers:?} of revision {revision}"),
+            layer: Layer::Revision,
         }
-    }
-}
-
-fn key(verb: &Verb) -> Option<&crate::history::Data> {
-    match verb {
-        Verb::Get { key }
-        | Verb::Exists { key }
-        | Verb::Put { key, .. }
-        | Verb::Delete { key }
-        | Verb::Cas { key, .. } => Some(key),
-        Verb::Count | Verb::List { .. } => None,
     }
 }
 
 /// Whether an operation changed something, or may have.
 fn changed(operation: &Operation) -> bool {
     match &operation.outcome {
-        Outcome::Done { answers, .. } => answers.iter().any(Answer::changed),
+        Outcome::Done { answers, .. } => answers.iter().any(|answer| answer.changed() || *answer == Answer::Untold),
         Outcome::Unknown => true,
         Outcome::NotDone => false,
     }

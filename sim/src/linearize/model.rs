@@ -33,6 +33,13 @@ pub struct Change {
 }
 
 impl Store {
+    /// A store that holds these keys from the beginning, at revision 0.
+    pub fn holding(initial: &BTreeMap<Data, Data>) -> Store {
+        let marks = Marks { created: 0, modified: 0, version: 1 };
+        let entry = |(key, value): (&Data, &Data)| (key.clone(), Entry { value: value.clone(), marks });
+        Store { entries: initial.iter().map(entry).collect(), revision: 0 }
+    }
+
     /// The revision of the last request that changed something.
     pub fn revision(&self) -> u64 {
         self.revision
@@ -80,6 +87,12 @@ impl Store {
             Verb::List { prefix, limit } => self.list(prefix, *limit, room),
             Verb::Put { key, value } => {
                 self.put(key, value, revision, undo);
+                Answer::Written { modified: Some(revision) }
+            }
+            Verb::Append { key, value } => {
+                let mut whole = self.entries.get(key).map_or(Vec::new(), |entry| entry.value.0.to_vec());
+                whole.extend_from_slice(&value.0);
+                self.put(key, &Data(whole.into()), revision, undo);
                 Answer::Written { modified: Some(revision) }
             }
             Verb::Delete { key } => {
@@ -145,7 +158,8 @@ pub fn fits(answered: &[Answer], seen: &[Answer], revisions: bool) -> bool {
     if revisions {
         return answered == seen;
     }
-    answered.len() == seen.len() && answered.iter().zip(seen).all(|(answered, seen)| bare(answered) == bare(seen))
+    let alike = |(answered, seen): (&Answer, &Answer)| *seen == Answer::Untold || bare(answered) == bare(seen);
+    answered.len() == seen.len() && answered.iter().zip(seen).all(alike)
 }
 
 /// An answer without the revisions in it.
@@ -160,8 +174,11 @@ fn bare(answer: &Answer) -> Answer {
             let pairs = pairs.iter().map(|(key, value, _)| (key.clone(), value.clone(), None)).collect();
             Answer::List { pairs, more: *more }
         }
-        Answer::Missing | Answer::Omitted { .. } | Answer::Count(_) | Answer::Deleted { .. } | Answer::Error(_) => {
-            answer.clone()
-        }
+        Answer::Missing
+        | Answer::Omitted { .. }
+        | Answer::Count(_)
+        | Answer::Deleted { .. }
+        | Answer::Error(_)
+        | Answer::Untold => answer.clone(),
     }
 }

@@ -4,7 +4,7 @@
 //! It needs nothing but the history and is the reference that other layers are compared with. What was tried is kept as
 //! (operations taken, state), so that orders which lead to the same place are followed once (Lowe 2017).
 
-use super::{Illegal, Replay, model::Store};
+use super::{Illegal, Layer, Replay, model::Store};
 use crate::history::{History, Outcome};
 use std::collections::BTreeSet;
 
@@ -109,6 +109,7 @@ impl Search<'_> {
         let rest = || self.candidates.iter().copied().filter(|id| !self.longest.contains(id));
         let deadline = rest().map(|id| operations[id].deadline()).min().unwrap_or(u64::MAX);
         let stuck = rest().filter(|id| operations[*id].earliest() <= deadline).collect();
-        Illegal { operations: stuck, why: format!("after the order {:?} none of these can be next", self.longest) }
+        let why = format!("after the order {:?} none of these can be next", self.longest);
+        Illegal { operations: stuck, why, layer: Layer::Naive }
     }
 }

@@ -8,7 +8,7 @@
 //!
 //! Hence a *no* is final: revisions are part of every answer, so no other order can replay either.
 
-use super::{AFTER_ITS_END, Illegal, Mark, Mismatch, Replay};
+use super::{AFTER_ITS_END, Illegal, Layer, Mark, Mismatch, Replay};
 use crate::history::{Answer, Data, History, Operation, Outcome, Verb};
 use std::collections::BTreeMap;
 
@@ -60,7 +60,7 @@ fn steps(history: &History) -> Result<Vec<Step>, Failure> {
             viewers.push((revision, operation.earliest(), id));
         } else if let Some(other) = makers.insert(revision, id) {
             let why = format!("both claim to have made revision {revision}");
-            return Err(Failure::Illegal(Illegal { operations: vec![other, id], why }));
+            return Err(Failure::Illegal(Illegal { operations: vec![other, id], why, layer: Layer::Revision }));
         }
     }
     let unknown = operations.iter().filter(|operation| may_fill(operation)).count();
@@ -68,11 +68,11 @@ fn steps(history: &History) -> Result<Vec<Step>, Failure> {
     if last > (makers.len() + unknown) as u64 {
         let (makers, id) = (makers.len(), shown.expect("some operation has the highest revision"));
         let why = format!("revision {last} is shown; {makers} changes are known and {unknown} more are possible");
-        return Err(Failure::Illegal(Illegal { operations: vec![id], why }));
+        return Err(Failure::Illegal(Illegal { operations: vec![id], why, layer: Layer::Revision }));
     }
     if let Some(id) = makers.get(&0) {
         let why = "a change has no revision of its own".to_string();
-        return Err(Failure::Illegal(Illegal { operations: vec![*id], why }));
+        return Err(Failure::Illegal(Illegal { operations: vec![*id], why, layer: Layer::Revision }));
     }
     viewers.sort_unstable();
     let mut viewers = viewers.into_iter().peekable();
@@ -100,7 +100,7 @@ fn in_time(history: &History, steps: &[Step]) -> Result<(), Illegal> {
         let Step::Known(id) = *step else { continue };
         if let Some(before) = latest.filter(|before| operations[*before].earliest() > operations[id].deadline()) {
             let why = format!("by their revisions, {AFTER_ITS_END}");
-            return Err(Illegal { operations: vec![before, id], why });
+            return Err(Illegal { operations: vec![before, id], why, layer: Layer::Revision });
         }
         if latest.is_none_or(|before| operations[before].earliest() < operations[id].earliest()) {
             latest = Some(id);
@@ -206,6 +206,7 @@ impl<'a> Search<'a> {
             Illegal {
                 operations: behind.into_iter().collect(),
                 why: format!("revision {revision} is shown, and nothing can have made it"),
+                layer: Layer::Revision,
             }
         });
         false

@@ -1,0 +1,87 @@
+//! Judges a history by what clients saw alone, revisions left aside: divide, order each part, put the parts together.
+
+use super::{
+    Layer,
+    component::{self, Component},
+    search::{self, Found, Search},
+    zones,
+};
+use crate::history::History;
+
+/// Who may be asked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Means {
+    /// Zones where they apply, search elsewhere.
+    Any,
+    /// Zones only.
+    Zones,
+    /// Search only.
+    Search,
+}
+
+/// Why there is no order.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Failure {
+    /// There is none. These contradict each other, or no order gets past the end of the last of them.
+    Illegal(Vec<usize>, Layer),
+    /// It cannot be told.
+    Undecided(String),
+}
+
+/// An order of operations that fits what clients saw, and whether it was searched for.
+pub fn order(history: &History, means: Means, budget: u64) -> Result<(Vec<usize>, bool), Failure> {
+    let mut parts = component::divide(history).map_err(Failure::Undecided)?;
+    let mut searched = false;
+    let mut undecided = None;
+    let mut orders = Vec::with_capacity(parts.len());
+    for part in &mut parts {
+        match order_part(part, means, budget, &mut searched) {
+            Ok(order) => orders.push(order),
+            Err(Failure::Undecided(why)) => undecided = Some(why),
+            Err(illegal) => return Err(illegal),
+        }
+    }
+    match undecided {
+        Some(why) => Err(Failure::Undecided(why)),
+        None => Ok((join(history, orders), searched)),
+    }
+}
+
+fn order_part(part: &mut Component<'_>, means: Means, budget: u64, searched: &mut bool) -> Result<Vec<usize>, Failure> {
+    if means != Means::Search
+        && let Some(result) = zones::order(part)
+    {
+        return result.map_err(|operations| Failure::Illegal(operations, Layer::Zones));
+    }
+    if means == Means::Zones {
+        return Err(Failure::Undecided("zones are for reads and writes of different values of one key".into()));
+    }
+    *searched = true;
+    match Search::run(part, budget.min(search::STEPS_MAX)) {
+        Found::Order(order) => Ok(order),
+        Found::Nothing(id) => Err(Failure::Illegal(vec![id], Layer::Search)),
+        Found::TooMuch => {
+            Err(Failure::Undecided(format!("a search through {} operations grew too large", part.ops.len())))
+        }
+    }
+}
+
+/// Puts orders of parts together: each operation takes effect as soon as it has begun and those before it in its part
+/// have taken effect. That is before its end, for an order of a part never lets one that ended wait for one that
+/// begins.
+fn join(history: &History, mut orders: Vec<Vec<usize>>) -> Vec<usize> {
+    if orders.len() == 1 {
+        return orders.remove(0);
+    }
+    let operations = history.operations();
+    let mut all = Vec::with_capacity(operations.len());
+    for (part, order) in orders.into_iter().enumerate() {
+        let mut latest = 0;
+        for id in order {
+            latest = latest.max(operations[id].earliest());
+            all.push((latest, part, id));
+        }
+    }
+    all.sort_by_key(|(latest, part, _)| (*latest, *part));
+    all.into_iter().map(|(.., id)| id).collect()
+}
