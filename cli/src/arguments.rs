@@ -135,6 +135,14 @@ pub enum Command {
     },
     /// Show how each member is, and what to do where something is wrong
     Status,
+    /// Make the leader hand its place to another member, and go on as a follower
+    #[command(before_help = "Examples:\n  ios transfer           to the member that answers it soonest\n  \
+                             ios transfer --to 2")]
+    Transfer {
+        /// To which member
+        #[arg(long, value_name = "ID")]
+        to: Option<u8>,
+    },
     /// Explain a quorum system: sizes, failures survived, load; or why it is unsafe
     #[command(before_help = "Examples:\n  ios quorum majority -n 3\n  ios quorum fixed:2 -n 5\n  \
                              ios quorum weighted:3,1,1,1/q2=4/q1=3 -n 4\n  ios quorum grid:2x3 -n 6\n  \

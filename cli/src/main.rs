@@ -16,10 +16,12 @@ mod exit;
 mod say;
 mod logging;
 mod suggest;
+mod transfer;
 
 use arguments::{Arguments, Bench, Command};
 use clap::Parser;
 use exit::{Exit, Failure};
+use ios_core::ids::NodeId;
 use std::process::ExitCode;
 
 #[global_allocator]
@@ -50,6 +52,7 @@ fn run(Arguments { global, command }: Arguments) -> Result<Exit, Failure> {
         Command::Dev(dev) => dev::run(&global, &dev),
         Command::Repl(repl) => repl::run(&global, &repl),
         Command::Status => status::run(&global),
+        Command::Transfer { to } => transfer::run(&global, to.map(NodeId)),
         Command::Bench(Bench::Disk(measure)) => bench::disk(&global, &measure),
         Command::Bench(Bench::Put(put)) => bench::put(&global, &put),
         Command::Quorum(asked) => quorum::run(&global, &asked),

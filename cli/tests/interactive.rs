@@ -237,6 +237,33 @@ fn one_shot_verbs_say_how_it_went() {
 }
 
 #[test]
+fn the_leader_hands_its_place_over_by_command() {
+    let cluster = Cluster::start(3, "");
+    let old = cluster.leader();
+    let new = (old + 1) % 3;
+    let transfer = |arguments: &[&str]| {
+        let output = cluster.command(&[&["transfer"], arguments].concat()).output().unwrap();
+        (String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap(), output.status.code())
+    };
+    let said = transfer(&["--to", &old.to_string()]);
+    assert!(
+        said.0.contains(&format!("the leader keeps its place: it is n{old} already")) && said.1 == Some(4),
+        "{said:?}"
+    );
+    let said = transfer(&["--to", "9"]);
+    assert!(said.0.contains("n9 is no member") && said.1 == Some(4), "{said:?}");
+    cluster.say(&["put", "k", "v"]);
+    assert_eq!(transfer(&["--to", &new.to_string()]), (format!("n{new} leads\n"), Some(0)));
+    assert_eq!(cluster.leader(), new);
+    // A follower alone can be told: it says who leads.
+    let follower = cluster.client_address(old).to_string();
+    let said = transfer(&["--endpoints", &follower, "-o", "json"]);
+    assert!(said.0.starts_with("{\"leader\":") && said.1 == Some(0), "{said:?}");
+    assert_ne!(cluster.leader(), new);
+    assert_eq!(cluster.command(&["get", "k"]).output().unwrap().stdout, b"v\n");
+}
+
+#[test]
 fn reads_are_answered_by_whom_the_caller_chooses() {
     for (settings, participant) in [("[node]\nparticipant_read = true\n", "v\n"), ("", "")] {
         let cluster = Cluster::start(3, settings);

@@ -237,6 +237,7 @@ fn to_request(verbs: &[Verb]) -> (Access, Bytes) {
             Verb::Count => Operation::Count,
             Verb::List { prefix, limit } => Operation::List { prefix: &prefix.0, limit: *limit },
             Verb::Put { key, value } => Operation::Put { key: &key.0, value: &value.0 },
+            Verb::Append { .. } => unreachable!("this store has no append, and nobody here asks for one"),
             Verb::Delete { key } => Operation::Delete { key: &key.0 },
             Verb::Cas { key, expected, value } => Operation::CompareAndSet {
                 key: &key.0,

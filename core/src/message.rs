@@ -492,6 +492,14 @@ pub enum ClientRequest<P = Bytes> {
         /// Echoed in the answer.
         tag: u64,
     },
+    /// Hand your place to another member, and go on as a follower. Answered [`ClientResponse::Done`] once another one
+    /// is heard to lead.
+    Transfer {
+        /// Echoed in the answer.
+        tag: u64,
+        /// To whom; to the one that answers soonest if nobody is named.
+        to: Option<NodeId>,
+    },
 }
 
 /// From a node to a client.
@@ -526,7 +534,7 @@ pub enum ClientResponse<P = Bytes> {
         /// The service's reply.
         payload: P,
     },
-    /// A session was kept alive or closed, or a suggestion was heard.
+    /// A session was kept alive or closed, a suggestion was heard, or a leader has handed its place over.
     Done {
         /// The request's.
         tag: u64,
@@ -617,6 +625,8 @@ pub enum Refusal {
         /// Which.
         mode: ReadMode,
     },
+    /// The leader keeps its place, for this reason.
+    NoTransfer(String),
 }
 
 impl Refusal {
@@ -638,6 +648,7 @@ impl fmt::Display for Refusal {
             Refusal::Deposed { .. } => f.write_str("the leader lost its place; the outcome is open"),
             Refusal::Expired => f.write_str("the session has expired"),
             Refusal::Stale => f.write_str("answered before"),
+            Refusal::NoTransfer(why) => write!(f, "the leader keeps its place: {why}"),
             Refusal::NotServed { mode } => write!(f, "this member serves no {mode} reads (option {mode}_read)"),
         }
     }

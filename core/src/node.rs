@@ -339,6 +339,13 @@ impl<S: Service> Node<S> {
                 }
                 return reply(out, ClientResponse::Done { tag });
             }
+            ClientRequest::Transfer { tag, to } if self.phase == Phase::Running => {
+                return self.with_turn(out, |replica, turn| replica.transfer_asked(turn, (connection, tag), to));
+            }
+            ClientRequest::Transfer { tag, .. } => {
+                let (request, refusal) = (RequestKey::Tag(tag), Refusal::NotReady);
+                return reply(out, ClientResponse::Refused { request, refusal });
+            }
             ClientRequest::Register { tag } => (RequestKey::Tag(tag), Work::Command(Command::Register)),
             ClientRequest::KeepAlive { tag, session } => {
                 (RequestKey::Tag(tag), Work::Command(Command::KeepAlive { session }))
@@ -411,6 +418,9 @@ impl<S: Service> Node<S> {
         self.answer_reads(out);
         if let Some(fault) = self.replica.take_fault() {
             return self.stop(out, Output::Fence(fault));
+        }
+        if self.phase == Phase::Running {
+            self.with_turn(out, Replica::proceed_with_command);
         }
         if self.phase == Phase::HandingOver && self.with_turn(out, Replica::proceed_with_transfer) {
             self.wind_up(out);

@@ -262,6 +262,10 @@ impl<P: AsRef<[u8]>> Display for ClientRequest<P> {
             ClientRequest::Status { tag } => write!(f, "Status tag={tag}"),
             ClientRequest::Members { tag } => write!(f, "Members tag={tag}"),
             ClientRequest::Suggest { tag } => write!(f, "Suggest tag={tag}"),
+            ClientRequest::Transfer { tag, to } => {
+                write!(f, "Transfer tag={tag}")?;
+                option(f, "to", *to)
+            }
             ClientRequest::ParticipantRead { tag, payload } => {
                 write!(f, "ParticipantRead tag={tag} bytes={}", payload.as_ref().len())
             }

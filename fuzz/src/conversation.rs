@@ -225,6 +225,7 @@ pub fn samples() -> Vec<(&'static str, Vec<u8>)> {
         ClientRequest::Status { tag: 6 },
         ClientRequest::Members { tag: 7 },
         ClientRequest::Suggest { tag: 10 },
+        ClientRequest::Transfer { tag: 11, to: None },
     ];
     let mut asking = vec![0];
     for request in requests {

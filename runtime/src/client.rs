@@ -271,17 +271,26 @@ pub fn resolve(text: &str) -> io::Result<SocketAddr> {
 
 /// Asks one node how it is, over a connection of its own.
 pub fn ask_status(address: SocketAddr, timeout: Span) -> io::Result<Status> {
+    match ask(address, &ClientRequest::Status { tag: 0 }, timeout)? {
+        ClientResponse::Status { status, .. } => Ok(*status),
+        ClientResponse::Refused { refusal, .. } => Err(io::Error::other(refusal.to_string())),
+        _ => Err(io::Error::other("it did not answer the question")),
+    }
+}
+
+/// Asks one node something that needs no session, over a connection of its own, and waits for what it says first.
+pub fn ask(address: SocketAddr, request: &ClientRequest, timeout: Span) -> io::Result<ClientResponse> {
     let mut clock = Clock::default();
     let deadline = clock.now() + timeout;
     let mut socket = std::net::TcpStream::connect_timeout(&address, until(clock.now(), deadline))?;
     socket.set_nodelay(true)?;
     let mut encoder = Encoder::default();
-    let request = encoder.encode(&ClientRequest::Status { tag: 0 }).expect("a short request");
+    let request = encoder.encode(request).map_err(|error| io::Error::other(error.to_string()))?;
     socket.write_all(&request.concat())?;
-    read_status(&mut socket, &mut clock, deadline)
+    read_response(&mut socket, &mut clock, deadline)
 }
 
-fn read_status(socket: &mut std::net::TcpStream, clock: &mut Clock, deadline: Time) -> io::Result<Status> {
+fn read_response(socket: &mut std::net::TcpStream, clock: &mut Clock, deadline: Time) -> io::Result<ClientResponse> {
     let mut reader = FrameReader::<ClientResponse>::default();
     let mut scratch = [0; 4096];
     loop {
@@ -298,12 +307,8 @@ fn read_status(socket: &mut std::net::TcpStream, clock: &mut Clock, deadline: Ti
             Err(error) => return Err(error),
         };
         let mut bytes = &scratch[..read];
-        while let Some(response) = reader.read(&mut bytes).map_err(|error| io::Error::other(error.to_string()))? {
-            match response {
-                ClientResponse::Status { status, .. } => return Ok(*status),
-                ClientResponse::Refused { refusal, .. } => return Err(io::Error::other(refusal.to_string())),
-                _ => {}
-            }
+        if let Some(response) = reader.read(&mut bytes).map_err(|error| io::Error::other(error.to_string()))? {
+            return Ok(response);
         }
     }
 }

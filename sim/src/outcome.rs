@@ -71,6 +71,8 @@ counters! {
     CrashesMidStep: Fault = "crashes_mid_step",
     /// Nodes asked to stop in good order.
     Stops: Fault = "stops",
+    /// Nodes commanded to hand their leadership over.
+    TransfersCommanded: Fault = "transfers_commanded",
     /// Starts of a node after its first.
     Restarts: Fault = "restarts",
     /// Nodes paused.

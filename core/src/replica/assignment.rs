@@ -376,6 +376,7 @@ impl Replica {
         self.referrals.forget(connection);
         self.assignments.forget(connection);
         self.forwards.forget(connection);
+        self.forget_command(connection);
     }
 
     // ---- Assigning.

@@ -125,8 +125,8 @@ pub struct Replica {
     contact: Time,
     /// When to canvass, or to give a candidacy up.
     election_at: Time,
-    /// How long it waits for a sign of life before: the election timeout and a jitter, which is drawn with each view and
-    /// each attempt. One drawn with each sign of life would part rivals no better.
+    /// How long it waits for a sign of life before: the election timeout and a jitter, which is drawn with each view
+    /// and each attempt. One drawn with each sign of life would part rivals no better.
     patience: Span,
     /// When that was last put off: since then nothing was heard of anybody who leads, or is about to.
     quiet_since: Time,

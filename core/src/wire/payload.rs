@@ -181,6 +181,7 @@ impl<P> ClientRequest<P> {
             }
             ClientRequest::StaleRead { tag, ref payload } => ClientRequest::StaleRead { tag, payload: hold(payload)? },
             ClientRequest::Suggest { tag } => ClientRequest::Suggest { tag },
+            ClientRequest::Transfer { tag, to } => ClientRequest::Transfer { tag, to },
         })
     }
 }

@@ -139,6 +139,8 @@ pub(super) fn requests() -> Vec<ClientRequest> {
         ClientRequest::ParticipantRead { tag, payload: Bytes::from_static(b"get A") },
         ClientRequest::StaleRead { tag, payload: Bytes::from_static(b"get A") },
         ClientRequest::Suggest { tag },
+        ClientRequest::Transfer { tag, to: None },
+        ClientRequest::Transfer { tag, to: Some(NodeId(2)) },
     ]
 }
 
@@ -154,6 +156,7 @@ pub(super) fn responses() -> Vec<ClientResponse> {
         Refusal::Expired,
         Refusal::Stale,
         Refusal::NotServed { mode: ReadMode::Participant },
+        Refusal::NoTransfer("n2 does not answer".into()),
     ];
     let refused = |refusal| ClientResponse::Refused { request: RequestKey::Write(SESSION, Sequence(9)), refusal };
     let mut all = vec![

@@ -13,6 +13,7 @@
 //! again n0 [acked=N]                             the last write once more; answers up to N were heard
 //! burst n0 130                                   that many writes
 //! suggest n1                                     the client hints that another leader might be looked for
+//! transfer n0 [n1]                               the client commands that n0 hand its place over
 //! hang-up n0                                     the client's connection breaks
 //! deliver n0>n1 Kind [words]                     the oldest such message (`*` any node, `all` every one there is now);
 //! drop, duplicate, hold n0>n1 ...                  or loses it, sends a copy after all others, puts it aside
@@ -71,6 +72,7 @@ fn one(cluster: &mut Cluster, words: &[&str]) -> Result<(), String> {
         "elect" => elect(cluster, node()?),
         "register" | "keep-alive" | "close" => session(cluster, name, node()?),
         "suggest" => suggest(cluster, node()?),
+        "transfer" => transfer(cluster, node()?, words.get(2).copied()),
         "put" | "delete" | "cas" | "get" => request(cluster, node()?, name, words.get(2..).unwrap_or(&[]), Sequence(0)),
         "participant" | "stale" => read(cluster, node()?, name, words.get(2..).unwrap_or(&[])),
         "pretend" => pretend(cluster, node()?, word(2)?, &words[3..].join(" ")),
@@ -221,6 +223,14 @@ fn session(cluster: &mut Cluster, name: &str, id: NodeId) -> Result<(), String> 
         _ => ClientRequest::Close { tag, session: session? },
     };
     cluster.ask(id, request);
+    Ok(())
+}
+
+fn transfer(cluster: &mut Cluster, id: NodeId, to: Option<&str>) -> Result<(), String> {
+    cluster.node(id)?;
+    cluster.tag += 1;
+    let (tag, to) = (cluster.tag, to.map(parse_node).transpose()?);
+    cluster.ask(id, ClientRequest::Transfer { tag, to });
     Ok(())
 }
 

@@ -165,6 +165,9 @@ fn crash(draw: &mut Draw, nodes: u8, power: bool, back: Span) -> Action {
         Action::CrashAll { power, back: back.or(Some(Span::millis(50))) }
     } else if draw.one_in(4) {
         Action::Stop { node: if draw.coin() { Target::Leader } else { draw.node(nodes) }, back }
+    } else if draw.one_in(6) {
+        let to = draw.coin().then(|| NodeId(draw.range(0, u64::from(nodes) - 1) as u8));
+        Action::Transfer { node: Target::Leader, to }
     } else {
         Action::Crash { node: draw.node(nodes), power, back }
     }

@@ -247,6 +247,10 @@ fn action(scenario: &Scenario, action: &Action, triggered: bool) -> Result<(), S
         | Action::Resume { node }
         | Action::Isolate { node, .. }
         | Action::FailDisk { node, .. } => target(scenario, *node, triggered),
+        Action::Transfer { node, to } => {
+            target(scenario, *node, triggered)?;
+            to.map_or(Ok(()), |to| member(scenario, to))
+        }
         Action::Rot { node, part, index, .. } => {
             target(scenario, *node, triggered)?;
             require(*part != RotPart::Identity || index.is_none(), || "the identity has no index".into())?;

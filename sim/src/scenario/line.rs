@@ -8,9 +8,10 @@ use super::{
 use ios_core::{message::ReadMode, time::Span};
 
 /// What an action begins with, besides the name of a client.
-const ACTIONS: [&str; 14] = [
+const ACTIONS: [&str; 15] = [
     "crash",
     "stop",
+    "transfer",
     "restart",
     "pause",
     "resume",
@@ -34,6 +35,7 @@ pub(super) fn action(rest: &mut Words<'_>) -> Result<Action, String> {
     match name {
         "crash" => crash(rest),
         "stop" => Ok(Action::Stop { node: target(rest.next("a node")?)?, back: back(rest)? }),
+        "transfer" => transfer(rest),
         "restart" => Ok(Action::Restart { node: target(rest.next("a node")?)? }),
         "pause" => {
             let whom = rest.next("a node or client")?;
@@ -93,6 +95,15 @@ fn crash(rest: &mut Words<'_>) -> Result<Action, String> {
         Some(node) => Action::Crash { node, power, back },
         None => Action::CrashAll { power, back },
     })
+}
+
+fn transfer(rest: &mut Words<'_>) -> Result<Action, String> {
+    let from = target(rest.next("a node")?)?;
+    let to = rest.peek().map(node).transpose()?;
+    if to.is_some() {
+        rest.next("a node")?;
+    }
+    Ok(Action::Transfer { node: from, to })
 }
 
 fn partition(rest: &mut Words<'_>) -> Result<Action, String> {

@@ -123,6 +123,14 @@ pub enum Action {
         /// How long after it has stopped it starts again.
         back: Option<Span>,
     },
+    /// `transfer NODE [NODE]`: an operator commands a node to hand its leadership over, to whom it likes or to another
+    /// node.
+    Transfer {
+        /// Which node.
+        node: Target,
+        /// To whom.
+        to: Option<NodeId>,
+    },
     /// `restart NODE`: starts a crashed node; nothing if it runs.
     Restart {
         /// Which node.

@@ -145,6 +145,8 @@ impl fmt::Display for Action {
             Action::Client { client, operation } => return write!(f, "c{client} {operation}"),
             Action::Crash { node, power, .. } => write!(f, "crash {node} {}", kind(power))?,
             Action::Stop { node, .. } => write!(f, "stop {node}")?,
+            Action::Transfer { node, to: None } => return write!(f, "transfer {node}"),
+            Action::Transfer { node, to: Some(to) } => return write!(f, "transfer {node} {to}"),
             Action::CrashAll { power, .. } => write!(f, "crash all {}", kind(power))?,
             Action::CrashClient { client } => return write!(f, "crash c{client}"),
             Action::Restart { node } => return write!(f, "restart {node}"),
@@ -185,6 +187,7 @@ impl Action {
             | Action::Slow { back, .. } => *back,
             Action::Client { .. }
             | Action::CrashClient { .. }
+            | Action::Transfer { .. }
             | Action::Restart { .. }
             | Action::Resume { .. }
             | Action::Disconnect { .. }

@@ -147,7 +147,8 @@ impl World {
 
     /// The member's end of a connection is dead; the client learns it after `delay`.
     pub(super) fn break_connection(&mut self, connection: ConnectionId, delay: Span) {
-        let known = &mut self.connections[connection.0 as usize];
+        // The operator's is none of them.
+        let Some(known) = self.connections.get_mut(connection.0 as usize) else { return };
         if !mem::replace(&mut known.broken, true) {
             let at = self.now() + delay;
             self.agenda.put(at, Class::Ready, Item::Broken { connection });

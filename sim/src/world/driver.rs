@@ -512,6 +512,7 @@ pub(super) fn request_letter(request: &ClientRequest) -> Letter {
         | ClientRequest::StaleRead { tag, .. }
         | ClientRequest::Status { tag }
         | ClientRequest::Suggest { tag }
+        | ClientRequest::Transfer { tag, .. }
         | ClientRequest::Members { tag } => *tag << 1 | 1 << 63,
     };
     Letter { subject: Subject { kind: MessageKind::Request, view: None, index: None }, number }

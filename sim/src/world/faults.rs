@@ -15,13 +15,17 @@ use crate::{
 };
 use ios_core::{
     Config, Node,
-    ids::NodeId,
+    ids::{ConnectionId, NodeId},
     interface::Input,
     journal::Journal,
+    message::ClientRequest,
     service::kv::Kv,
     time::{Span, Time},
 };
 use std::mem;
+
+/// An operator's connection: none of a client's.
+const OPERATOR: ConnectionId = ConnectionId(u64::MAX);
 
 impl World {
     /// A line of the plan acts, if it still can.
@@ -48,6 +52,7 @@ impl World {
         match (action, node) {
             (Action::Crash { power, back, .. }, Some(node)) => self.crash(node, *power, *back),
             (Action::Stop { back, .. }, Some(node)) => self.ask_to_stop(node, *back),
+            (Action::Transfer { to, .. }, Some(node)) => self.command_transfer(node, *to),
             (Action::Restart { .. }, Some(node)) => self.start(node),
             (Action::Pause { back, .. }, Some(node)) => self.pause(node, *back),
             (Action::Resume { .. }, Some(node)) => self.resume(node),
@@ -168,6 +173,18 @@ impl World {
         process.stopping = Some(back);
         self.outcome.counters.count(Counter::Stops);
         self.feed(id, Input::Shutdown, None);
+        true
+    }
+
+    /// An operator commands a node to hand its leadership over. Nobody here waits for what it answers.
+    fn command_transfer(&mut self, id: NodeId, to: Option<NodeId>) -> bool {
+        let process = &self.processes[usize::from(id.0)];
+        if !process.runs() || process.paused {
+            return false;
+        }
+        self.outcome.counters.count(Counter::TransfersCommanded);
+        let request = ClientRequest::Transfer { tag: 0, to };
+        self.feed(id, Input::Client { connection: OPERATOR, request }, None);
         true
     }
 
@@ -407,6 +424,7 @@ fn target_of(action: &Action) -> Option<Target> {
     match action {
         Action::Crash { node, .. }
         | Action::Stop { node, .. }
+        | Action::Transfer { node, .. }
         | Action::Restart { node }
         | Action::Pause { node, .. }
         | Action::Resume { node }

@@ -322,6 +322,7 @@ impl World {
             | ClientRequest::Close { .. }
             | ClientRequest::Status { .. }
             | ClientRequest::Suggest { .. }
+            | ClientRequest::Transfer { .. }
             | ClientRequest::Members { .. } => unreachable!("answered at once, or never asked here"),
         }
     }
@@ -339,6 +340,7 @@ fn key(request: &ClientRequest) -> RequestKey {
         | ClientRequest::StaleRead { tag, .. }
         | ClientRequest::Status { tag }
         | ClientRequest::Suggest { tag }
+        | ClientRequest::Transfer { tag, .. }
         | ClientRequest::Members { tag } => RequestKey::Tag(*tag),
     }
 }

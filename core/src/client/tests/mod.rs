@@ -252,6 +252,7 @@ fn text(output: &ClientOutput) -> String {
             ClientRequest::Close { tag, session } => format!("{endpoint} <- close {session} ({tag})"),
             ClientRequest::Status { tag } => format!("{endpoint} <- status ({tag})"),
             ClientRequest::Members { tag } => format!("{endpoint} <- members ({tag})"),
+            ClientRequest::Transfer { tag, .. } => format!("{endpoint} <- transfer ({tag})"),
             ClientRequest::Suggest { tag } => format!("{endpoint} <- suggest ({tag})"),
         },
         ClientOutput::Learned { endpoint, address } => format!("{endpoint} is at {address}"),
