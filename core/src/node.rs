@@ -467,14 +467,20 @@ impl<S: Service> Node<S> {
             && (self.replica.wants_compaction() || self.taking.is_some() && self.journal.wants_block())
     }
 
+    #[inline]
     fn begin_snapshot_if_due(&mut self, out: &mut Vec<Output>) {
         let index = self.applied;
         if self.phase == Phase::Running && self.with_turn(out, |replica, turn| replica.snapshot_is_due(turn, index)) {
-            let taking = Snapshotter::begin(&mut self.machine, &self.history);
-            self.journal.draft_snapshot(index, taking.state_hash(), self.config.options.snapshot_block, out);
-            self.taking = Some(taking);
-            out.push(Output::Note(Note::SnapshotBegun { index }));
+            self.begin_snapshot(out, index);
         }
+    }
+
+    #[cold]
+    fn begin_snapshot(&mut self, out: &mut Vec<Output>, index: Index) {
+        let taking = Snapshotter::begin(&mut self.machine, &self.history);
+        self.journal.draft_snapshot(index, taking.state_hash(), self.config.options.snapshot_block, out);
+        self.taking = Some(taking);
+        out.push(Output::Note(Note::SnapshotBegun { index }));
     }
 
     fn stop_taking(&mut self) {
@@ -606,6 +612,7 @@ fn opened_notes(recovered: &Recovered) -> Vec<Note> {
 }
 
 /// Answers the client that waits for a command; a participant that forwarded it answers its client itself.
+#[inline]
 fn reply(turn: &mut Turn, waiter: Waiter, answer: Answer) {
     if let Waiter::Client { connection, request } = waiter {
         turn.out.push(Output::Reply { connection, response: respond(request, answer) });

@@ -208,9 +208,14 @@ impl Replica {
     }
 
     /// Asks for the next block once what has arrived is durable; gives the transfer up when it has become superfluous.
+    #[inline]
     pub fn go_on_receiving(&mut self, turn: &mut Turn) {
-        let Some(receiving) = &self.snapshots.receiving else { return };
-        let seal = receiving.seal;
+        if let Some(Receiving { seal, .. }) = self.snapshots.receiving {
+            self.ask_for_next(turn, seal);
+        }
+    }
+
+    fn ask_for_next(&mut self, turn: &mut Turn, seal: SnapshotSeal) {
         if !self.can_use(&seal) && !turn.journal.is_sealing() {
             return self.give_snapshot_up(turn);
         }

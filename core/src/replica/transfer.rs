@@ -94,8 +94,14 @@ impl Replica {
     }
 
     /// Goes on with what a client commanded. If what was assigned takes too long, this node leads on.
+    #[inline]
     pub fn proceed_with_command(&mut self, turn: &mut Turn) {
-        let Some(Handover { view, commanded: true, .. }) = self.handover else { return };
+        if let Some(Handover { view, commanded: true, .. }) = self.handover {
+            self.conclude_command(turn, view);
+        }
+    }
+
+    fn conclude_command(&mut self, turn: &mut Turn, view: View) {
         if !self.proceed_with_transfer(turn) {
             return;
         }

@@ -70,12 +70,6 @@ impl Inline {
 }
 
 impl Kept {
-    #[inline]
-    fn new(sequence: Sequence, payload: Payload, revision: Revision) -> Self {
-        let hash = payload.hash(hash_words([sequence.0, revision.0]));
-        Self { revision, payload, hash }
-    }
-
     pub fn revision(&self) -> Revision {
         self.revision
     }
@@ -155,7 +149,7 @@ impl Replies {
     /// Remembers the reply to a request that is [`Lookup::New`]. Beyond `room` bytes only the fact that there was one.
     pub fn keep(&mut self, sequence: Sequence, revision: Revision, reply: &[u8], room: usize) {
         let slot = self.slot(sequence).expect("only requests within the window execute");
-        self.put(slot, Kept::new(sequence, Payload::new(reply, room), revision));
+        self.put(slot, sequence, revision, Payload::new(reply, room));
     }
 
     /// Takes a reply from a snapshot; none if it was too long to keep. False if this session cannot have it: beyond the
@@ -166,7 +160,7 @@ impl Replies {
         if reply.is_some() && payload == Payload::Dropped {
             return false;
         }
-        self.put(slot, Kept::new(sequence, payload, revision));
+        self.put(slot, sequence, revision, payload);
         true
     }
 
@@ -178,12 +172,14 @@ impl Replies {
     }
 
     #[inline]
-    fn put(&mut self, slot: usize, kept: Kept) {
-        self.sum = self.sum.wrapping_add(kept.hash);
-        self.shared_bytes += kept.payload.shared_bytes();
+    fn put(&mut self, slot: usize, sequence: Sequence, revision: Revision, payload: Payload) {
+        let hash = payload.hash(hash_words([sequence.0, revision.0]));
+        self.sum = self.sum.wrapping_add(hash);
+        self.shared_bytes += payload.shared_bytes();
         while self.slots.len() < slot {
             self.slots.push_back(None);
         }
+        let kept = Kept { revision, payload, hash };
         match self.slots.get_mut(slot) {
             None => self.slots.push_back(Some(kept)),
             Some(Some(_)) => panic!("a request executed twice: slot {slot} above {}", self.mark),
