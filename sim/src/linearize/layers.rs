@@ -130,6 +130,8 @@ fn compare(history: &History, executed: &[usize], falsified: bool, tally: &mut T
         }
     };
     assert!(legal || falsified, "an atomic object did this\n{history}");
+    let by_model = certify_by_model(history, executed).is_ok();
+    assert!(by_model || !ledger::replays(history, executed), "the model would not replay {executed:?}\n{history}");
     for means in [Means::Search, Means::Zones, Means::Any] {
         match blackbox::order(history, means, u64::MAX) {
             Ok((order, _)) => {
