@@ -59,6 +59,8 @@ pub struct Cell<'h> {
     pub values: usize,
     /// What is observed and no prefix of what else is.
     pub strings: Vec<&'h [u8]>,
+    /// Short values that are observed, as the numbers they spell, and their numbers.
+    pub short: Vec<(u64, u32)>,
 }
 
 /// What a search came to.
@@ -148,8 +150,8 @@ impl<'c, 'h> Search<'c, 'h> {
             reads: 0,
             puts: 0,
             log: Vec::with_capacity(cell.ops.len() * 2),
-            frames: Vec::with_capacity(cell.ops.len()),
-            candidates: Vec::with_capacity(cell.ops.len() * 2),
+            frames: Vec::with_capacity(16),
+            candidates: Vec::with_capacity(32),
             dead: Vec::new(),
             table: Vec::new(),
             steps: 0,
@@ -324,13 +326,6 @@ impl<'c, 'h> Search<'c, 'h> {
             return;
         }
         let Op { deadline, act, .. } = self.cell.ops[op];
-        // What nobody looks for can wait, unless it alters what comes of others. If it must take effect, it can wait
-        // only to be absorbed.
-        let is_blind = matches!(act, Act::Put(_)) && !self.cell.appends;
-        let can_wait = op != ending && (deadline == u64::MAX || is_blind);
-        if can_wait && !absorbs && !self.is_wanted(state, next) {
-            return;
-        }
         // The one that must end first comes first: the others can do later whatever it could have done.
         let is_silent = self.sets.silent & bit != 0;
         for at in first..self.candidates.len() {
@@ -342,6 +337,13 @@ impl<'c, 'h> Search<'c, 'h> {
                 }
                 return;
             }
+        }
+        // What nobody looks for can wait, unless it alters what comes of others. If it must take effect, it can wait
+        // only to be absorbed.
+        let is_blind = matches!(act, Act::Put(_)) && !self.cell.appends;
+        let can_wait = op != ending && (deadline == u64::MAX || is_blind);
+        if can_wait && !absorbs && !self.is_wanted(state, next) {
+            return;
         }
         self.candidates.push((self.urgency(op, next), op as u32));
     }

@@ -155,7 +155,7 @@ impl<'h> Parts<'h> {
             0 => String::new(),
             _ => format!(", even if {unknown} of them took effect at any time after their begin or never"),
         };
-        Illegal { operations, why: format!("{confirmed}{more}"), layer }
+        Illegal { operations, why: format!("{confirmed}{more}, whatever the others do"), layer }
     }
 }
 

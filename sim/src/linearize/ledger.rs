@@ -13,6 +13,9 @@ const NONE: u32 = u32::MAX;
 /// Names that are longer than this are told apart by their bytes, others by their tag.
 const SHORT: usize = 7;
 
+/// How many operations are looked at ahead.
+const AHEAD: usize = 32;
+
 /// One key.
 struct Entry<'h> {
     tag: u64,
@@ -36,14 +39,23 @@ pub fn replays(history: &History, order: &[usize]) -> bool {
     let mut ledger = Ledger::new(history);
     let mut seen = vec![0u64; operations.len().div_ceil(64)];
     let mut latest_begin = 0;
-    for &id in order {
-        let Some(operation) = operations.get(id) else { return false };
-        let (word, bit) = (&mut seen[id / 64], 1 << (id % 64));
-        if *word & bit != 0 || latest_begin > operation.deadline() || ledger.step(operation) != Some(true) {
-            return false;
+    let mut tags = [0; AHEAD];
+    for ids in order.chunks(AHEAD) {
+        // What operations are about lies about in memory. Looked up by itself, it comes many at a time.
+        for (found, id) in tags.iter_mut().zip(ids) {
+            let Some(operation) = operations.get(*id) else { return false };
+            *found = operation.request.first().and_then(Verb::key).map_or(0, |key| tag(&key.0));
         }
-        *word |= bit;
-        latest_begin = latest_begin.max(operation.earliest());
+        for (&id, tag) in ids.iter().zip(&tags) {
+            let operation = &operations[id];
+            let (word, bit) = (&mut seen[id / 64], 1 << (id % 64));
+            let fits = *word & bit == 0 && latest_begin <= operation.deadline();
+            if !fits || ledger.step_tagged(operation, *tag) != Some(true) {
+                return false;
+            }
+            *word |= bit;
+            latest_begin = latest_begin.max(operation.earliest());
+        }
     }
     let left_out = |id: &usize| seen[id / 64] >> (id % 64) & 1 == 0;
     order.len() == operations.len()
@@ -55,7 +67,8 @@ impl<'h> Ledger<'h> {
     pub fn new(history: &'h History) -> Self {
         let mut ledger = Ledger { entries: Vec::new(), table: vec![NONE; 64], revision: 0, there: 0 };
         for (key, value) in history.initial() {
-            let entry = ledger.entry(&key.0);
+            let at = ledger.entry(tag(&key.0), &key.0);
+            let entry = &mut ledger.entries[at];
             entry.value = Some(&value.0);
             entry.marks = Marks { created: 0, modified: 0, version: 1 };
             ledger.there += 1;
@@ -70,6 +83,12 @@ impl<'h> Ledger<'h> {
 
     /// Performs an operation. Returns whether that fits its outcome; `None` if it is not known how.
     pub fn step(&mut self, operation: &'h Operation) -> Option<bool> {
+        let tag = operation.request.first().and_then(Verb::key).map_or(0, |key| tag(&key.0));
+        self.step_tagged(operation, tag)
+    }
+
+    /// The same, if the tag of the first key is known.
+    fn step_tagged(&mut self, operation: &'h Operation, first: u64) -> Option<bool> {
         let (told, expected) = match &operation.outcome {
             Outcome::Done { revision, answers } => (Some(&answers[..]), *revision),
             Outcome::Unknown => (None, None),
@@ -80,7 +99,8 @@ impl<'h> Ledger<'h> {
         let (revision, mut room, mut changes) = (self.revision + 1, REPLY_ROOM, false);
         for (at, verb) in request.iter().enumerate() {
             let told = told.and_then(|told| told.get(at)).unwrap_or(&Answer::Untold);
-            let (fit, changed) = self.verb(verb, told, revision, expected.is_some(), &mut room)?;
+            let tag = if at == 0 { first } else { verb.key().map_or(0, |key| tag(&key.0)) };
+            let (fit, changed) = self.verb(verb, tag, told, (revision, expected.is_some()), &mut room)?;
             // An answer that is not told is one only where no revisions are.
             fits &= fit && (expected.is_none() || !matches!(told, Answer::Untold));
             changes |= changed;
@@ -91,13 +111,13 @@ impl<'h> Ledger<'h> {
         Some(fits && expected.is_none_or(|expected| expected == self.revision))
     }
 
-    /// Whether the answer fits, and whether something changed.
+    /// Whether the answer fits, in its revisions too if it is to be `exact`, and whether something changed.
     fn verb(
         &mut self,
         verb: &'h Verb,
+        tag: u64,
         told: &Answer,
-        revision: u64,
-        exact: bool,
+        (revision, exact): (u64, bool),
         room: &mut usize,
     ) -> Option<(bool, bool)> {
         let key = match verb {
@@ -105,7 +125,8 @@ impl<'h> Ledger<'h> {
             Verb::List { .. } | Verb::Append { .. } => return None,
             verb => verb.key()?,
         };
-        let entry = self.entry(&key.0);
+        let at = self.entry(tag, &key.0);
+        let entry = &mut self.entries[at];
         let untold = matches!(told, Answer::Untold);
         let now = (entry.value.is_some()).then_some(entry.marks.modified);
         let same = |modified: &Option<u64>, expected: Option<u64>| !exact || *modified == expected;
@@ -126,7 +147,7 @@ impl<'h> Ledger<'h> {
                 _ => (untold, false),
             },
             Verb::Put { value, .. } => {
-                self.put(&key.0, &value.0, revision);
+                self.put(at, &value.0, revision);
                 (untold || matches!(told, Answer::Written { modified } if same(modified, Some(revision))), true)
             }
             Verb::Delete { .. } => {
@@ -135,7 +156,7 @@ impl<'h> Ledger<'h> {
                 (untold || *told == Answer::Deleted { found: is_there }, is_there)
             }
             Verb::Cas { expected, value, .. } if entry.value == expected.as_ref().map(|expected| &expected.0[..]) => {
-                self.put(&key.0, &value.0, revision);
+                self.put(at, &value.0, revision);
                 (untold || matches!(told, Answer::Swapped { modified } if same(modified, Some(revision))), true)
             }
             Verb::Cas { .. } => {
@@ -145,8 +166,8 @@ impl<'h> Ledger<'h> {
         })
     }
 
-    fn put(&mut self, name: &'h [u8], value: &'h [u8], revision: u64) {
-        let entry = self.entry(name);
+    fn put(&mut self, at: usize, value: &'h [u8], revision: u64) {
+        let entry = &mut self.entries[at];
         if entry.value.replace(value).is_some() {
             entry.marks = Marks { modified: revision, version: entry.marks.version + 1, ..entry.marks };
         } else {
@@ -155,8 +176,8 @@ impl<'h> Ledger<'h> {
         }
     }
 
-    fn entry(&mut self, name: &'h [u8]) -> &mut Entry<'h> {
-        let tag = tag(name);
+    /// The place of a key among the entries, where it is put if it is not there.
+    fn entry(&mut self, tag: u64, name: &'h [u8]) -> usize {
         let mut at = self.place(tag, name);
         if self.table[at] == NONE {
             if self.table.len() <= self.entries.len() * 2 {
@@ -171,7 +192,7 @@ impl<'h> Ledger<'h> {
             let marks = Marks { created: 0, modified: 0, version: 0 };
             self.entries.push(Entry { tag, name, value: None, marks });
         }
-        &mut self.entries[self.table[at] as usize]
+        self.table[at] as usize
     }
 
     fn place(&self, tag: u64, name: &[u8]) -> usize {

@@ -10,7 +10,8 @@
 //! | search | nothing | exponential at worst; a budget and a cap on memory |
 //! | [`naive`] | nothing | exponential; for about twenty operations, and to check the others against |
 //!
-//! Zones and search see one part of a history at a time, as few keys as its operations couple ([`blackbox`]).
+//! Zones and search see one part of a history at a time, as few keys as its operations couple ([`blackbox`]). What is
+//! small and plain is searched in a quicker way ([`quick`]).
 //!
 //! No layer is trusted with a *yes*: the order it gives is replayed by [`certify`] against the model, the outcomes and
 //! real time. A *no* names the few operations that contradict each other; what zones and search say is made small, and

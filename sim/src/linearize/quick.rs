@@ -108,12 +108,12 @@ fn compile(history: &History) -> Option<Vec<Cell<'_>>> {
     Some(drafts.into_iter().map(|draft| draft.cell).collect())
 }
 
-/// A short key as a number.
-fn packed(key: &[u8]) -> Option<u64> {
-    if key.len() > 7 {
+/// Few bytes as a number.
+fn packed(bytes: &[u8]) -> Option<u64> {
+    if bytes.len() > 7 {
         return None;
     }
-    Some(key.iter().fold(key.len() as u64, |number, byte| number << 8 | u64::from(*byte)))
+    Some(bytes.iter().fold(bytes.len() as u64, |number, byte| number << 8 | u64::from(*byte)))
 }
 
 impl<'h> Draft<'h> {
@@ -213,6 +213,17 @@ impl<'h> Cell<'h> {
         if value.len() >= LENGTH_MAX {
             return None;
         }
+        let Some(short) = packed(value) else { return self.observe_string(value) };
+        if let Some((_, number)) = self.short.iter().find(|(other, _)| *other == short) {
+            return Some(*number);
+        }
+        let number = self.observe_string(value)?;
+        self.short.push((short, number));
+        Some(number)
+    }
+
+    /// What was once the first string that begins with a value, or what took its place, stays so.
+    fn observe_string(&mut self, value: &'h [u8]) -> Option<u32> {
         for (at, string) in self.strings.iter_mut().enumerate() {
             if string.starts_with(value) {
                 return Some(code(at, value.len()));
@@ -227,6 +238,10 @@ impl<'h> Cell<'h> {
     }
 
     fn find(&self, value: &[u8]) -> u32 {
+        let short = packed(value);
+        if let Some((_, number)) = self.short.iter().find(|(other, _)| Some(*other) == short) {
+            return *number;
+        }
         let first = self.strings.iter().position(|string| string.starts_with(value));
         first.map_or(JUNK, |at| code(at, value.len()))
     }
