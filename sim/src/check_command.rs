@@ -6,7 +6,7 @@ use sim::{
         History,
         foreign::{self, Format, Model},
     },
-    linearize::{Verdict, judge, picture},
+    linearize::{Verdict, decide, narrow, picture},
 };
 use std::path::PathBuf;
 
@@ -68,8 +68,13 @@ pub fn check(args: &CheckArgs, print: &dyn Fn(&str)) -> Result<Checked, String> 
 #[expect(clippy::disallowed_types, reason = "how long a verdict took is real time; no verdict depends on it")]
 fn timed(history: &History) -> (Verdict, u128) {
     let began = std::time::Instant::now();
-    let verdict = judge(history);
-    (verdict, began.elapsed().as_micros())
+    let verdict = decide(history);
+    let micros = began.elapsed().as_micros();
+    match verdict {
+        // Whoever reads about a contradiction can wait until it is small.
+        Verdict::Illegal(illegal) => (Verdict::Illegal(narrow(history, illegal)), micros),
+        verdict => (verdict, micros),
+    }
 }
 
 fn text(name: &str, model: Model, history: &History, verdict: &Verdict, micros: u128) -> String {

@@ -3,15 +3,19 @@
 use super::{
     Layer,
     component::{self, Component},
+    quick::{self, Quick},
     search::{self, Found, Search},
     zones,
 };
 use crate::history::History;
 
+/// How many steps the quick search may take before zones and the other search are asked.
+const QUICK_STEPS_MAX: u64 = 1_000_000;
+
 /// Who may be asked.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Means {
-    /// Zones where they apply, search elsewhere.
+    /// The quick search where it applies and soon ends, zones where they apply, search elsewhere.
     Any,
     /// Zones only.
     Zones,
@@ -30,6 +34,14 @@ pub enum Failure {
 
 /// An order of operations that fits what clients saw, and whether it was searched for.
 pub fn order(history: &History, means: Means, budget: u64) -> Result<(Vec<usize>, bool), Failure> {
+    if means == Means::Any
+        && let Some(quick) = quick::order(history, budget.min(QUICK_STEPS_MAX))
+    {
+        return match quick {
+            Quick::Orders(orders) => Ok((join(history, orders), true)),
+            Quick::Nothing(id) => Err(Failure::Illegal(vec![id], Layer::Search)),
+        };
+    }
     let mut parts = component::divide(history).map_err(Failure::Undecided)?;
     let mut searched = false;
     let mut undecided = None;

@@ -2,48 +2,66 @@
 //!
 //! Every step only takes away what forbids: an operation that changed nothing is left out, one that changed something
 //! becomes one of unknown outcome, which may still have happened at any time. What is not linearizable after that was
-//! not before. An unknown write that nobody left over can tell from none is left out too. What remains is put before
-//! the naive layer, which shares nothing with the search.
+//! not before. An unknown write that nobody left over can tell from none is left out too ([`super::unseen`]). So what
+//! is said of those that remain is true of the whole history, whatever the others do. It is put before the naive layer,
+//! which shares nothing with the search.
+//!
+//! What remains depends on the order in which operations are tried. Several orders are, and the least is taken.
 
 use super::{
     Illegal, Layer,
     blackbox::{self, Failure, Means},
     naive,
+    unseen::leave_out_unseen,
 };
-use crate::history::{Answer, Data, History, Operation, Outcome, Verb};
+use crate::history::{Answer, History, Operation, Outcome};
 
 /// How much work goes into one attempt, in steps of a search.
-const STEPS_MAX: u64 = 200_000;
-/// How many attempts are made.
-const ATTEMPTS_MAX: usize = 3000;
+const STEPS_MAX: u64 = 20_000;
+/// How much goes into all of them, in operations put in numbers.
+const WORK_MAX: usize = 1_000_000;
+/// How many places the naive layer may go to.
+const PLACES_MAX: usize = 20_000;
 
 /// Operations that contradict each other, found by leaving out what is not needed; `blamed` is where the search failed.
 pub fn small(history: &History, blamed: &[usize], layer: Layer) -> Illegal {
     let deadline = blamed.iter().map(|id| history.operations()[*id].deadline()).max().unwrap_or(u64::MAX);
-    let mut parts = Parts::new(history);
-    let before = |operation: &Operation| operation.earliest() <= deadline;
-    let early: Vec<usize> = (0..parts.state.len()).filter(|id| before(&history.operations()[*id])).collect();
-    parts.attempt(|state| {
-        (0..state.len()).filter(|id| early.binary_search(id).is_err()).for_each(|id| state[id] = Use::Out)
+    let mut early = Parts::new(history);
+    early.attempt(|state| {
+        let late = |id: &usize| history.operations()[*id].earliest() > deadline;
+        (0..state.len()).filter(late).for_each(|id| state[id] = Use::Out)
     });
     // What ends later than the search got says little.
-    parts.attempt(|state| weaken(history, state, |operation| operation.deadline() > deadline));
-    let mut size = history.operations().len().next_power_of_two();
-    while size > 0 && parts.attempts < ATTEMPTS_MAX {
-        let whole: Vec<usize> = (0..parts.state.len()).filter(|id| parts.state[*id] == Use::Whole).collect();
-        for chunk in whole.chunks(size) {
-            parts.attempt(|state| chunk.iter().for_each(|id| state[*id] = weaker(&history.operations()[*id])));
+    early.attempt(|state| weaken(history, state, |operation| operation.deadline() > deadline));
+    let mut least: Option<Parts<'_>> = None;
+    for order in [Order::Early, Order::Late, Order::Reads, Order::Writes] {
+        let mut parts = Parts { history, state: early.state.clone(), work: early.work };
+        parts.reduce(order);
+        early.work = parts.work;
+        if least.as_ref().is_none_or(|least| parts.weight() < least.weight()) {
+            least = Some(parts);
         }
-        size /= 2;
     }
-    parts.finish(layer)
+    least.unwrap_or(early).finish(layer)
+}
+
+/// What is tried first.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Order {
+    Early,
+    Late,
+    Reads,
+    Writes,
 }
 
 /// What is left of an operation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Use {
+pub(super) enum Use {
+    /// All that is told of it.
     Whole,
+    /// It may have taken effect, at any time after its begin.
     Unknown,
+    /// It takes no part.
     Out,
 }
 
@@ -67,7 +85,7 @@ fn weaken(history: &History, state: &mut [Use], which: impl Fn(&Operation) -> bo
 struct Parts<'h> {
     history: &'h History,
     state: Vec<Use>,
-    attempts: usize,
+    work: usize,
 }
 
 impl<'h> Parts<'h> {
@@ -77,15 +95,43 @@ impl<'h> Parts<'h> {
             Outcome::Unknown if !operation.is_read() => Use::Unknown,
             Outcome::Unknown | Outcome::NotDone => Use::Out,
         };
-        Self { history, state: history.operations().iter().map(state).collect(), attempts: 0 }
+        Self { history, state: history.operations().iter().map(state).collect(), work: 0 }
+    }
+
+    /// Leaves out what can be, first in large pieces, then one by one.
+    fn reduce(&mut self, order: Order) {
+        let history = self.history;
+        let mut size = self.state.len().next_power_of_two();
+        while size > 0 && self.work < WORK_MAX {
+            let mut whole: Vec<usize> = (0..self.state.len()).filter(|id| self.state[*id] == Use::Whole).collect();
+            let writes = |id: &usize| weaker(&history.operations()[*id]) == Use::Unknown;
+            match order {
+                Order::Early => {}
+                Order::Late => whole.reverse(),
+                Order::Reads => whole.sort_by_key(writes),
+                Order::Writes => whole.sort_by_key(|id| !writes(id)),
+            }
+            for chunk in whole.chunks(size) {
+                if self.work < WORK_MAX {
+                    self.attempt(|state| chunk.iter().for_each(|id| state[*id] = weaker(&history.operations()[*id])));
+                }
+            }
+            size /= 2;
+        }
+    }
+
+    /// How much there is to read: of those that are left, most of all those that are known.
+    fn weight(&self) -> (usize, usize) {
+        let count = |which: Use| self.state.iter().filter(|state| **state == which).count();
+        (count(Use::Whole) + count(Use::Unknown), count(Use::Whole))
     }
 
     /// Keeps a change if what is left still contradicts itself.
     fn attempt(&mut self, change: impl FnOnce(&mut [Use])) {
-        self.attempts += 1;
         let mut state = self.state.clone();
         change(&mut state);
         leave_out_unseen(self.history, &mut state);
+        self.work += state.iter().filter(|state| **state != Use::Out).count() + state.len() / 8;
         if state != self.state && is_illegal(&self.build(&state).0) {
             self.state = state;
         }
@@ -100,7 +146,7 @@ impl<'h> Parts<'h> {
     fn finish(self, layer: Layer) -> Illegal {
         let (small, operations) = self.build(&self.state);
         let unknown = self.state.iter().filter(|state| **state == Use::Unknown).count();
-        let confirmed = match naive::order(&small) {
+        let confirmed = match naive::order_within(&small, PLACES_MAX) {
             Err(naive::Failure::Illegal(_)) => "no order of these fits what was answered",
             Err(naive::Failure::Undecided(_)) => "no order of these fits what was answered, says the search alone",
             Ok(order) => panic!("a search found no order, yet there is {order:?} of\n{small}"),
@@ -109,41 +155,10 @@ impl<'h> Parts<'h> {
             0 => String::new(),
             _ => format!(", even if {unknown} of them took effect at any time after their begin or never"),
         };
-        Illegal { operations, why: format!("{confirmed}{more}"), layer }
+        Illegal { operations, why: format!("{confirmed}{more}, whatever the others do"), layer }
     }
 }
 
 fn is_illegal(history: &History) -> bool {
     matches!(blackbox::order(history, Means::Any, STEPS_MAX), Err(Failure::Illegal(..)))
-}
-
-/// Leaves out unknown single writes of values that nobody saw, where only values are seen.
-fn leave_out_unseen(history: &History, state: &mut [Use]) {
-    let mut seen: Vec<(&Data, Option<&Data>)> = Vec::new();
-    for (operation, _) in history.operations().iter().zip(state.iter()).filter(|(_, state)| **state != Use::Out) {
-        for (at, verb) in operation.request.iter().enumerate() {
-            let Outcome::Done { answers, .. } = &operation.outcome else { continue };
-            match (verb, &answers[at.min(answers.len().saturating_sub(1))..]) {
-                (Verb::Get { key }, [Answer::Value { value, .. }, ..]) => seen.push((key, Some(value))),
-                (Verb::Cas { key, expected: Some(value), .. }, [Answer::Swapped { .. }, ..]) => {
-                    seen.push((key, Some(value)))
-                }
-                (Verb::Put { .. }, _) => {}
-                // Anything else may tell a value from none, or from another.
-                (verb, _) => match verb.key() {
-                    Some(key) => seen.push((key, None)),
-                    None => return,
-                },
-            }
-        }
-    }
-    seen.sort_unstable();
-    for (state, operation) in state.iter_mut().zip(history.operations()).filter(|(state, _)| **state == Use::Unknown) {
-        if let [Verb::Put { key, value }] = &operation.request[..]
-            && seen.binary_search(&(key, None)).is_err()
-            && seen.binary_search(&(key, Some(value))).is_err()
-        {
-            *state = Use::Out;
-        }
-    }
 }

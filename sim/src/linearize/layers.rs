@@ -130,6 +130,8 @@ fn compare(history: &History, executed: &[usize], falsified: bool, tally: &mut T
         }
     };
     assert!(legal || falsified, "an atomic object did this\n{history}");
+    let by_model = certify_by_model(history, executed).is_ok();
+    assert!(by_model || !ledger::replays(history, executed), "the model would not replay {executed:?}\n{history}");
     for means in [Means::Search, Means::Zones, Means::Any] {
         match blackbox::order(history, means, u64::MAX) {
             Ok((order, _)) => {
@@ -147,4 +149,39 @@ fn compare(history: &History, executed: &[usize], falsified: bool, tally: &mut T
     assert_eq!(judge_with_witness(history, executed).is_ok(), legal, "{history}");
     tally.legal += u32::from(legal);
     tally.illegal += u32::from(!legal);
+}
+
+/// What is left out of a contradiction would not have helped: a history some of whose outcomes are not told is as legal
+/// without the writes that nobody can use.
+#[test]
+fn writes_that_nobody_can_use_make_no_difference() {
+    use super::{contradiction::Use, unseen::leave_out_unseen};
+    let (mut left_out, mut illegal) = (0, 0);
+    for seed in 0..12_000 {
+        let (_, ask) = MODELS[seed as usize % MODELS.len()];
+        let mut sample = Sample::of(seed, 4 + (seed / 6) as usize % 8, ask);
+        let mut draw = Draw::new(!seed);
+        let _ = MUTATIONS[draw.below(MUTATIONS.len())].apply(&mut sample, &mut draw);
+        let (history, _) = without_revisions(&sample).history();
+        let share = draw.below(80);
+        let state = |operation: &Operation| match &operation.outcome {
+            Outcome::NotDone => Use::Out,
+            Outcome::Done { .. } if !draw.percent(share) => Use::Whole,
+            _ if operation.is_read() => Use::Out,
+            _ => Use::Unknown,
+        };
+        let whole: Vec<Use> = history.operations().iter().map(state).collect();
+        let mut less = whole.clone();
+        leave_out_unseen(&history, &mut less);
+        let is_legal = |state: &[Use]| {
+            let kept: Vec<usize> = (0..state.len()).filter(|id| state[*id] != Use::Out).collect();
+            let unknown: Vec<bool> = kept.iter().map(|id| state[*id] == Use::Unknown).collect();
+            naive::order(&history.weakened(&kept, &unknown)).is_ok()
+        };
+        let legal = is_legal(&whole);
+        assert_eq!(is_legal(&less), legal, "seed {seed}: {whole:?}, then {less:?}\n{history}");
+        illegal += u32::from(!legal);
+        left_out += u32::from(whole != less);
+    }
+    assert!(left_out > 1000 && illegal > 500, "{left_out} with something left out, {illegal} illegal");
 }

@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 
 /// Values of one reply may take this much room; a value takes its length and [`VALUE_OVERHEAD`].
-const REPLY_ROOM: usize = 2 << 20;
+pub const REPLY_ROOM: usize = 2 << 20;
 /// What a value takes besides its bytes; a listed pair takes this once, and its key.
-const VALUE_OVERHEAD: usize = 32;
+pub const VALUE_OVERHEAD: usize = 32;
 
 /// The store.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]

@@ -24,6 +24,11 @@ pub enum Failure {
 
 /// An order that replays, if there is one.
 pub fn order(history: &History) -> Result<Vec<usize>, Failure> {
+    order_within(history, VISITED_MAX)
+}
+
+/// The same, going to so many places at most.
+pub fn order_within(history: &History, places: usize) -> Result<Vec<usize>, Failure> {
     let operations = history.operations();
     let candidates: Vec<usize> = (0..operations.len())
         .filter(|id| match operations[*id].outcome {
@@ -41,13 +46,14 @@ pub fn order(history: &History) -> Result<Vec<usize>, Failure> {
     let mut search = Search {
         replay: Replay::new(history),
         candidates,
+        places,
         visited: BTreeSet::new(),
         order: Vec::new(),
         longest: Vec::new(),
     };
     match search.from(0) {
         Found::Order => Ok(search.order),
-        Found::TooMuch => Err(Failure::Undecided(format!("an exhaustive search went past {VISITED_MAX} places"))),
+        Found::TooMuch => Err(Failure::Undecided(format!("an exhaustive search went past {places} places"))),
         Found::Nothing => Err(Failure::Illegal(search.illegal())),
     }
 }
@@ -55,6 +61,8 @@ pub fn order(history: &History) -> Result<Vec<usize>, Failure> {
 struct Search<'a> {
     replay: Replay<'a>,
     candidates: Vec<usize>,
+    /// How many places may be remembered.
+    places: usize,
     /// Operations taken, as bits over `candidates`, and the state they led to.
     visited: BTreeSet<(u32, Store)>,
     order: Vec<usize>,
@@ -79,7 +87,7 @@ impl Search<'_> {
         if self.order.len() > self.longest.len() {
             self.longest.clone_from(&self.order);
         }
-        if self.visited.len() >= VISITED_MAX {
+        if self.visited.len() >= self.places {
             return Found::TooMuch;
         }
         if !self.visited.insert((taken, self.replay.store.clone())) {

@@ -291,6 +291,10 @@ fn every_layer_passes_what_an_atomic_object_did() {
         assert!(revision_says(&history), "seed {seed}\n{history}");
         let verdict = judge_with_witness(&history, &executed);
         assert!(matches!(verdict, Verdict::Ok { layer: Layer::Witness, .. }), "seed {seed}: {verdict:?}\n{history}");
+        let lists = |operation: &Operation| operation.request.iter().any(|verb| matches!(verb, Verb::List { .. }));
+        let order = witness::order(&history, &executed);
+        let replays = history.operations().iter().any(lists) || ledger::replays(&history, &order);
+        assert!(replays, "seed {seed}: {order:?}\n{history}");
         assert!(naive_says(&without_revisions(&sample).history().0), "seed {seed}\n{history}");
     }
 }
@@ -307,6 +311,12 @@ fn all_layers_agree_on_falsified_histories_and_each_falsification_is_caught() {
             let (history, executed) = sample.history();
             let legal = naive_says(&history);
             assert_eq!(revision_says(&history), legal, "{mutation:?}, seed {seed}\n{history}");
+            let order = witness::order(&history, &executed);
+            let replays = ledger::replays(&history, &order);
+            assert!(
+                !replays || certify_by_model(&history, &order).is_ok(),
+                "{mutation:?}, seed {seed}, {order:?}\n{history}"
+            );
             assert_eq!(judge_with_witness(&history, &executed).is_ok(), legal, "{mutation:?}, seed {seed}\n{history}");
             tried += 1;
             caught += u32::from(!legal);

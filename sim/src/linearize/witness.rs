@@ -4,12 +4,30 @@
 //! changes anything. Among those that change nothing at one revision, only real time matters: they go by their begins.
 //! One that may be stale counts as begun before all else.
 
-use super::Replay;
+use super::{Replay, ledger::Ledger};
 use crate::history::{History, Outcome};
 
 /// Puts operations that are done but were not `executed` where the revision they saw says. No order of its own is
 /// tried; whether the result holds is for [`super::certify`] to say.
 pub fn order(history: &History, executed: &[usize]) -> Vec<usize> {
+    let mut ledger = Ledger::new(history);
+    let quick = line_up(history, executed, |id| {
+        ledger.step(&history.operations()[id])?;
+        Some(ledger.revision())
+    });
+    quick.unwrap_or_else(|| {
+        let mut replay = Replay::new(history);
+        let slow = line_up(history, executed, |id| {
+            // A mismatch is found again, and told, when the whole order is certified.
+            let _ = replay.step(id);
+            Some(replay.store.revision())
+        });
+        slow.expect("the model knows how to perform everything")
+    })
+}
+
+/// `perform` performs an operation and returns the revision after it, if it knows how.
+fn line_up(history: &History, executed: &[usize], mut perform: impl FnMut(usize) -> Option<u64>) -> Option<Vec<usize>> {
     let operations = history.operations();
     let mut logged = vec![false; operations.len()];
     for &id in executed {
@@ -26,23 +44,21 @@ pub fn order(history: &History, executed: &[usize]) -> Vec<usize> {
     let mut reads = reads.into_iter().peekable();
     let mut order = Vec::with_capacity(operations.len());
     // Where the operations that changed nothing since the last change begin.
-    let mut group = 0;
-    let mut replay = Replay::new(history);
+    let (mut group, mut before) = (0, 0);
     let by_begin = |id: &usize| operations[*id].earliest();
     for &id in executed {
-        let before = replay.store.revision();
-        // A mismatch is found again, and told, when the whole order is certified.
-        let _ = replay.step(id);
-        if replay.store.revision() != before {
-            order.extend(std::iter::from_fn(|| reads.next_if(|(revision, _)| *revision <= before)).map(|(_, id)| id));
+        let revision = perform(id)?;
+        if revision != before {
+            order.extend(std::iter::from_fn(|| reads.next_if(|(at, _)| *at <= before)).map(|(_, id)| id));
             order[group..].sort_by_key(by_begin);
             order.push(id);
             group = order.len();
         } else {
             order.push(id);
         }
+        before = revision;
     }
     order.extend(reads.map(|(_, id)| id));
     order[group..].sort_by_key(by_begin);
-    order
+    Some(order)
 }
