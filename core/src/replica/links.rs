@@ -137,7 +137,7 @@ impl Replica {
 
     /// Gives whoever leads, or wants to, time to be heard; alone, there is no one to wait for.
     fn await_leader(&mut self, turn: &mut Turn) {
-        self.await_anew(turn);
+        self.put_off_election(turn);
         if self.others().is_empty() {
             self.election_at = turn.now;
         }

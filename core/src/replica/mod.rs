@@ -125,9 +125,6 @@ pub struct Replica {
     contact: Time,
     /// When to canvass, or to give a candidacy up.
     election_at: Time,
-    /// How long it waits for a sign of life before: the election timeout and a jitter, which is drawn with each view
-    /// and each attempt. One drawn with each sign of life would part rivals no better.
-    patience: Span,
     /// When that was last put off: since then nothing was heard of anybody who leads, or is about to.
     quiet_since: Time,
     /// When to send again what went unanswered.
@@ -160,7 +157,6 @@ impl Replica {
         }
         let identity = recovered.identity;
         let options = config.options.clone();
-        let patience = options.election_timeout + jitter(rng, options.election_timeout);
         let mut replica = Self {
             me: config.node,
             incarnation: identity.incarnation,
@@ -186,8 +182,7 @@ impl Replica {
             grants: Grants::new(now),
             following: None,
             contact: Time::ZERO,
-            election_at: now + patience,
-            patience,
+            election_at: now + options.election_timeout + jitter(rng, options.election_timeout),
             quiet_since: now,
             retry_at: now,
             overdue_at: Time::NEVER,
@@ -504,10 +499,7 @@ impl Replica {
             if !matches!(self.role, Role::Follower) {
                 self.become_follower(turn, StepDown::HigherView);
             }
-            if news {
-                self.draw_patience(turn);
-            }
-            self.put_off_election(turn.now);
+            self.put_off_election(turn);
         }
     }
 
@@ -540,7 +532,7 @@ impl Replica {
         if was_active {
             self.refuse_waiting(turn);
         }
-        self.await_anew(turn);
+        self.put_off_election(turn);
         assert!(self.promised == view, "stepping down changes no promise");
     }
 
@@ -573,19 +565,10 @@ impl Replica {
         self.referrals.dismiss(turn);
     }
 
-    /// Waits for a leader from now on.
-    fn await_anew(&mut self, turn: &mut Turn) {
-        self.draw_patience(turn);
-        self.put_off_election(turn.now);
-    }
-
-    fn draw_patience(&mut self, turn: &mut Turn) {
+    fn put_off_election(&mut self, turn: &mut Turn) {
         let timeout = self.options.election_timeout;
-        self.patience = timeout + jitter(turn.rng, timeout);
-    }
-
-    fn put_off_election(&mut self, now: Time) {
-        (self.quiet_since, self.election_at) = (now, now + self.patience);
+        self.quiet_since = turn.now;
+        self.election_at = turn.now + timeout + jitter(turn.rng, timeout);
     }
 
     fn fence(&mut self, fault: Fault) {

@@ -92,7 +92,7 @@ impl Replica {
         if let Role::Candidate(_) = self.role {
             self.become_follower(turn, StepDown::TimedOut);
         }
-        self.await_anew(turn);
+        self.put_off_election(turn);
         // Clients must not be sent after a leader that is not there.
         self.following = None;
         let bound = self.bound_until(self.me);
@@ -200,7 +200,7 @@ impl Replica {
         self.referrals.confirm_again();
         let known = self.learner.known_floor(&self.log);
         self.become_candidate(Candidate { view, durable: false, from, known, answers: BTreeMap::new() });
-        self.await_anew(turn);
+        self.put_off_election(turn);
         self.withheld.push(turn.journal, Effect::Candidacy { view });
     }
 
