@@ -10,7 +10,7 @@ use ios_core::{
     ids::NodeId,
     message::{ClientRequest, ClientResponse, Refusal},
 };
-use runtime::client::ask;
+use runtime::client::{AskError, ask};
 use std::{collections::VecDeque, io};
 
 /// What one member made of the command.
@@ -27,7 +27,7 @@ enum Said {
 pub fn run(global: &Global, to: Option<NodeId>) -> Result<Exit, Failure> {
     let mut left: VecDeque<String> = endpoints(global)?.into();
     left.iter().try_for_each(|endpoint| resolve(endpoint).map(drop))?;
-    let (mut tried, mut troubles, mut may_be_done) = (Vec::new(), Vec::new(), false);
+    let (mut tried, mut troubles) = (Vec::new(), Vec::new());
     while let Some(endpoint) = left.pop_front() {
         if tried.contains(&endpoint) {
             continue;
@@ -41,20 +41,20 @@ pub fn run(global: &Global, to: Option<NodeId>) -> Result<Exit, Failure> {
                 troubles.push(format!("{endpoint}: {refusal}"));
             }
             Ok(Said::Failed(failure)) => return Err(failure),
-            Err(error) => {
-                // Only who was not reached has surely not heard it.
-                may_be_done |= error.kind() != io::ErrorKind::ConnectionRefused;
-                troubles.push(format!("{endpoint}: {error}"));
+            Err(AskError::Unheard(error)) => troubles.push(format!("{endpoint}: {error}")),
+            // Asking another member now might hand over a second time.
+            Err(AskError::Unanswered(error)) => {
+                let why = format!("outcome unknown: {endpoint} does not answer: {error}; see `ios status`");
+                return Err(Failure::new(Exit::Unknown, why));
             }
         }
         tried.push(endpoint);
     }
-    let exit = if may_be_done { Exit::Unknown } else { Exit::Unreachable };
-    Err(Failure::new(exit, format!("no leader answered; {}", troubles.join("; "))))
+    Err(Failure::new(Exit::Unreachable, format!("no leader was found; {}", troubles.join("; "))))
 }
 
-fn command(endpoint: &str, to: Option<NodeId>, global: &Global) -> io::Result<Said> {
-    let at = resolve(endpoint).map_err(|failure| io::Error::other(failure.message))?;
+fn command(endpoint: &str, to: Option<NodeId>, global: &Global) -> Result<Said, AskError> {
+    let at = resolve(endpoint).map_err(|failure| AskError::Unheard(io::Error::other(failure.message)))?;
     match ask(at, &ClientRequest::Transfer { tag: 0, to }, global.timeout)? {
         ClientResponse::Done { .. } => Ok(Said::Done),
         ClientResponse::Refused { refusal: refusal @ (Refusal::NotLeader { .. } | Refusal::NotReady), .. } => {
@@ -67,7 +67,7 @@ fn command(endpoint: &str, to: Option<NodeId>, global: &Global) -> io::Result<Sa
         ClientResponse::Refused { refusal, .. } => {
             Ok(Said::Failed(Failure::new(Exit::NotDone, format!("not done: {refusal}"))))
         }
-        _ => Err(io::Error::other("its answer makes no sense")),
+        _ => Err(AskError::Unanswered(io::Error::other("its answer makes no sense"))),
     }
 }
 

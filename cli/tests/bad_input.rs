@@ -216,6 +216,18 @@ fn an_emptied_directory_does_not_come_back_under_its_old_id() {
 }
 
 #[test]
+fn a_transfer_is_not_commanded_twice_when_the_first_command_got_no_answer() {
+    let (deaf, other) = (TcpListener::bind("127.0.0.1:0").unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let endpoints = format!("{closed},{},{}", deaf.local_addr().unwrap(), other.local_addr().unwrap());
+    let words = ["outcome unknown", &deaf.local_addr().unwrap().to_string(), "ios status"];
+    refused(&["transfer", "--endpoints", &endpoints, "--timeout", "300ms"], 5, &words);
+    other.set_nonblocking(true).unwrap();
+    assert_eq!(other.accept().unwrap_err().kind(), ErrorKind::WouldBlock, "nobody else was asked");
+    refused(&["transfer", "--endpoints", &closed.to_string(), "--timeout", "300ms"], 6, &["no leader was found"]);
+}
+
+#[test]
 fn noise_on_both_ports_ends_in_closed_connections_only() {
     let mut cluster = Cluster::start(3, "");
     cluster.leader();

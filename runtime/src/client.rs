@@ -279,15 +279,32 @@ pub fn ask_status(address: SocketAddr, timeout: Span) -> io::Result<Status> {
 }
 
 /// Asks one node something that needs no session, over a connection of its own, and waits for what it says first.
-pub fn ask(address: SocketAddr, request: &ClientRequest, timeout: Span) -> io::Result<ClientResponse> {
+pub fn ask(address: SocketAddr, request: &ClientRequest, timeout: Span) -> Result<ClientResponse, AskError> {
     let mut clock = Clock::default();
     let deadline = clock.now() + timeout;
-    let mut socket = std::net::TcpStream::connect_timeout(&address, until(clock.now(), deadline))?;
-    socket.set_nodelay(true)?;
     let mut encoder = Encoder::default();
-    let request = encoder.encode(request).map_err(|error| io::Error::other(error.to_string()))?;
-    socket.write_all(&request.concat())?;
-    read_response(&mut socket, &mut clock, deadline)
+    let request = encoder.encode(request).map_err(|error| AskError::Unheard(io::Error::other(error.to_string())))?;
+    let socket = std::net::TcpStream::connect_timeout(&address, until(clock.now(), deadline));
+    let mut socket = socket.map_err(AskError::Unheard)?;
+    let answer = socket.set_nodelay(true).and_then(|()| socket.write_all(&request.concat()));
+    let answer = answer.and_then(|()| read_response(&mut socket, &mut clock, deadline));
+    answer.map_err(AskError::Unanswered)
+}
+
+/// Why a question has no answer.
+#[derive(Debug)]
+pub enum AskError {
+    /// The node has surely not heard it.
+    Unheard(io::Error),
+    /// It may have heard it, and done what it was asked to do.
+    Unanswered(io::Error),
+}
+
+impl From<AskError> for io::Error {
+    fn from(error: AskError) -> Self {
+        let (AskError::Unheard(error) | AskError::Unanswered(error)) = error;
+        error
+    }
 }
 
 fn read_response(socket: &mut std::net::TcpStream, clock: &mut Clock, deadline: Time) -> io::Result<ClientResponse> {
