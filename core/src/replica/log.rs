@@ -216,6 +216,7 @@ impl Log {
         let at = self.place(index).expect("the log begins above its base");
         let entry = self.entries.get_mut(at).expect("only a batch at hand can be marked committed");
         assert!(entry.unknown.is_none(), "a hidden batch must not be committed");
+        assert!(entry.accepted.is_some(), "only a batch at hand can be marked committed");
         if mem::replace(&mut entry.committed, true) {
             return None;
         }
@@ -223,8 +224,7 @@ impl Log {
         if index == self.floor.next() {
             self.raise_floor();
         }
-        let (_, batch) = self.entries[at].accepted.as_ref().expect("only a batch at hand can be marked committed");
-        Some((batch, was_certain))
+        self.entries[at].accepted.as_ref().map(|(_, batch)| (batch, was_certain))
     }
 
     /// Stores a batch that is known committed, whatever was accepted before. Returns whether that is news, and whether
