@@ -64,8 +64,6 @@ pub(super) struct Snapshots {
     served: Option<Time>,
     /// A peer needs a snapshot of at least this.
     wanted: Index,
-    /// After which snapshot the interval asks for another one, and where.
-    interval_end: Option<(Index, Index)>,
     /// Up to where the log is in a durable snapshot; up to where it is to be forgotten.
     newest: Index,
     compact_to: Index,
@@ -336,7 +334,7 @@ impl Replica {
 
     /// Whether a snapshot of the state at `applied` is due.
     #[inline]
-    pub fn snapshot_is_due(&mut self, turn: &Turn, applied: Index) -> bool {
+    pub fn snapshot_is_due(&self, turn: &Turn, applied: Index) -> bool {
         let journal = &turn.journal;
         let newest = || journal.snapshot().map_or(Index::ZERO, |seal| seal.index);
         journal.keeps_snapshots()
@@ -346,30 +344,14 @@ impl Replica {
             && self.wants_snapshot(turn.now, newest(), applied)
     }
 
-    fn wants_snapshot(&mut self, now: Time, newest: Index, applied: Index) -> bool {
-        let by_count = applied >= self.interval_end(newest);
+    fn wants_snapshot(&self, now: Time, newest: Index, applied: Index) -> bool {
+        let interval = self.options.snapshot_interval;
+        let by_count = interval > 0 && applied.0 / interval > newest.0 / interval;
         let sending = self.is_sending(now);
         let most = if sending { self.options.length } else { self.options.length.div_ceil(2) };
         let by_length = self.log.len() >= most && !self.wants_compaction();
         let by_need = newest < self.snapshots.wanted && self.snapshots.wanted <= applied;
         by_length || !sending && (by_count || by_need || newest < self.log.base())
-    }
-
-    /// Where the interval asks for the snapshot after `newest`. This is wanted after every batch, and a division is
-    /// slow, so it is remembered.
-    fn interval_end(&mut self, newest: Index) -> Index {
-        let interval = self.options.snapshot_interval;
-        if interval == 0 {
-            return Index(u64::MAX);
-        }
-        if let Some((of, end)) = self.snapshots.interval_end
-            && of == newest
-        {
-            return end;
-        }
-        let end = Index((newest.0 / interval + 1).saturating_mul(interval));
-        self.snapshots.interval_end = Some((newest, end));
-        end
     }
 
     /// Whether a peer is in the midst of a transfer from here.
