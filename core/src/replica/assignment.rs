@@ -256,7 +256,7 @@ impl Assignments {
         self.growing.origin = origin;
         self.growing.batch.push(command);
         self.queued += 1;
-        self.forwarders += usize::from(matches!(waiter, Waiter::Forwarder { .. }));
+        self.forwarders += usize::from(waiter.forwarder().is_some());
         self.waiters.push_back(waiter);
     }
 

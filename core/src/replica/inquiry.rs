@@ -10,7 +10,10 @@
 //! life has, and by whatever else the question `Q` remembers.
 
 use super::reads::Read;
-use crate::{ids::ConnectionId, ids::Index, time::Time};
+use crate::{
+    ids::{ConnectionId, Index},
+    time::Time,
+};
 use alloc::{collections::VecDeque, vec::Vec};
 
 /// Reads on their way, and the question under way.

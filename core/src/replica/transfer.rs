@@ -39,9 +39,7 @@ pub(super) struct Handover {
     view: View,
     /// How long all of it may take.
     until: Time,
-    /// Whether a client commanded it; else this node is to stop.
-    commanded: bool,
-    /// The client that waits for the outcome, and its request's tag.
+    /// The client that commanded it and waits for the outcome, and its request's tag.
     waiter: Option<(ConnectionId, u64)>,
 }
 
@@ -60,7 +58,7 @@ impl Replica {
         let Role::Leader(leader) = &mut self.role else { unreachable!("only a leader hands over") };
         leader.successor = Some(to);
         let until = turn.now + self.options.election_timeout;
-        self.handover = Some(Handover { view: leader.view, until, commanded: waiter.is_some(), waiter });
+        self.handover = Some(Handover { view: leader.view, until, waiter });
         self.assignments.refuse_queued(turn, Some(to));
     }
 
@@ -93,10 +91,11 @@ impl Replica {
         }
     }
 
-    /// Goes on with what a client commanded. If what was assigned takes too long, this node leads on.
+    /// Goes on with what a client commanded: while a node runs, nobody else makes it hand over. If what was assigned
+    /// takes too long, this node leads on.
     #[inline]
     pub fn proceed_with_command(&mut self, turn: &mut Turn) {
-        if let Some(Handover { view, commanded: true, .. }) = self.handover {
+        if let Some(Handover { view, .. }) = self.handover {
             self.conclude_command(turn, view);
         }
     }
@@ -125,8 +124,7 @@ impl Replica {
     }
 
     fn end_command(&mut self, turn: &mut Turn, result: Result<(), Refusal>) {
-        let ended = self.handover.take_if(|handover| handover.commanded);
-        if let Some(who) = ended.and_then(|handover| handover.waiter) {
+        if let Some(who) = self.handover.take().and_then(|handover| handover.waiter) {
             respond(turn, who, result);
         }
     }
