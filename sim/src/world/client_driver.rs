@@ -33,6 +33,9 @@ use std::mem;
 /// Chance, per million, that an operation that only reads goes through the log all the same.
 const LOGGED_READS: u32 = 100_000;
 
+/// An operator's connection: none of a client's.
+pub(super) const OPERATOR: ConnectionId = ConnectionId(u64::MAX);
+
 impl World {
     /// Sets up all clients and puts their first operations on the agenda.
     pub(super) fn begin_customers(&mut self) {
@@ -147,8 +150,10 @@ impl World {
 
     /// The member's end of a connection is dead; the client learns it after `delay`.
     pub(super) fn break_connection(&mut self, connection: ConnectionId, delay: Span) {
-        // The operator's is none of them.
-        let Some(known) = self.connections.get_mut(connection.0 as usize) else { return };
+        if connection == OPERATOR {
+            return;
+        }
+        let known = &mut self.connections[connection.0 as usize];
         if !mem::replace(&mut known.broken, true) {
             let at = self.now() + delay;
             self.agenda.put(at, Class::Ready, Item::Broken { connection });

@@ -3,6 +3,7 @@
 use super::{
     Phase, World,
     agenda::Class,
+    client_driver::OPERATOR,
     clock::Clock,
     disk::Fate,
     item::{Item, Life, Over},
@@ -15,7 +16,7 @@ use crate::{
 };
 use ios_core::{
     Config, Node,
-    ids::{ConnectionId, NodeId},
+    ids::NodeId,
     interface::Input,
     journal::Journal,
     message::ClientRequest,
@@ -23,9 +24,6 @@ use ios_core::{
     time::{Span, Time},
 };
 use std::mem;
-
-/// An operator's connection: none of a client's.
-const OPERATOR: ConnectionId = ConnectionId(u64::MAX);
 
 impl World {
     /// A line of the plan acts, if it still can.
