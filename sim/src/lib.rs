@@ -9,6 +9,7 @@ pub mod oracle;
 pub mod outcome;
 pub mod report;
 pub mod scenario;
+pub mod shrink;
 pub mod study;
 pub mod sweep;
 pub mod world;

@@ -5,19 +5,22 @@
 
 mod check_command;
 mod endurance_command;
+mod failing;
+mod shrink_command;
 mod study_command;
 
 use check_command::CheckArgs;
 use clap::{Args, CommandFactory, Parser, Subcommand, error::ErrorKind};
 use endurance_command::EnduranceArgs;
 use indicatif::{ProgressBar, ProgressStyle};
+use shrink_command::ShrinkArgs;
 use sim::{
     generator::{Profile, generate},
     oracle::Oracle,
     outcome::{Counter, CounterKind, Outcome},
     report::{self, Summary},
-    scenario::{Expect, Scenario, parse},
-    sweep::{self, Campaign, Failure, Shard, Sweep},
+    scenario::{Scenario, parse},
+    sweep::{self, Campaign, Shard, Sweep},
     world::{self, World},
 };
 use std::{
@@ -72,6 +75,9 @@ struct RunArgs {
     /// Where failing seeds are saved as scenario files
     #[arg(long, value_name = "DIR", default_value = "scenarios/failing")]
     out: PathBuf,
+    /// Do not make small what failed
+    #[arg(long)]
+    no_shrink: bool,
 }
 
 #[derive(Subcommand)]
@@ -100,6 +106,8 @@ enum Command {
         #[arg(long, default_value = "swarm", value_parser = profile)]
         profile: Profile,
     },
+    /// Make a scenario that fails as small as it gets
+    Shrink(ShrinkArgs),
     /// Tell the run of a scenario file as a story, one line an event
     Explain {
         /// The scenario
@@ -135,6 +143,7 @@ fn main() -> ExitCode {
             print(&generate(profile, seed).to_string());
             Ok(EXPECTED)
         }
+        Some(Command::Shrink(args)) => shrink_command::run(&args, &print).map(|()| EXPECTED),
         Some(Command::Explain { file }) => explain(&file),
         Some(Command::Study(args)) => study(&args),
         Some(Command::Endurance(args)) => endurance(&args),
@@ -190,9 +199,10 @@ fn run_one(args: &RunArgs, seed: u64) -> Result<u8, String> {
         return Ok(if problem.is_none() { EXPECTED } else { VIOLATED });
     }
     let Some(violation) = outcome.violation else { return Ok(EXPECTED) };
-    let failed =
-        Failure { seed, scenario: Scenario { expect: Expect::Violation(violation.oracle), ..scenario }, violation };
-    print(&format!("saved as {}\n", save(&args.out, args.profile, &failed)?));
+    let failure = sweep::failure(seed, scenario, violation);
+    for saved in failing::save_all(&args.out, args.profile, &[failure], !args.no_shrink)? {
+        print(&format!("saved as {saved}\n"));
+    }
     Ok(VIOLATED)
 }
 
@@ -202,9 +212,8 @@ fn run_many(args: &RunArgs, seeds: Range<u64>) -> Result<u8, String> {
     let jobs = jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
     let sweep = Sweep { profile: args.profile, seeds, shard, jobs };
     let (campaign, seconds) = timed(&sweep, args.limit);
-    let files: Result<Vec<String>, String> =
-        campaign.failures.iter().map(|failure| save(&args.out, args.profile, failure)).collect();
-    let summary = Summary::new(&campaign, &sweep.seeds, shard, seconds, &files?);
+    let saved = failing::save_all(&args.out, args.profile, &campaign.failures, !args.no_shrink)?;
+    let summary = Summary::new(&campaign, &sweep.seeds, shard, seconds, saved);
     if args.json {
         print(&json(&summary));
     } else {
@@ -253,18 +262,7 @@ fn json(summary: &Summary) -> String {
     serde_json::to_string(summary).expect("a summary has no keys but strings") + "\n"
 }
 
-/// Writes a failing scenario with its story; returns where.
-fn save(folder: &Path, profile: Profile, failure: &Failure) -> Result<String, String> {
-    let path = folder.join(format!("{}-{}-{}.ios", profile.name(), failure.seed, failure.violation.oracle));
-    let text = failure.scenario.to_string();
-    let (header, rest) = text.split_once('\n').expect("a scenario has several lines");
-    let story = format!("{}", failure.violation).replace('\n', " ");
-    let text = format!("{header}\n# Found by {} seed {}: {story}\n{rest}", profile.name(), failure.seed);
-    let written = fs::create_dir_all(folder).and_then(|()| fs::write(&path, text));
-    written.map_err(|error| format!("cannot save {}: {error}", path.display()))?;
-    Ok(path.display().to_string())
-}
-
+/// Reads a scenario file.
 fn read(file: &Path) -> Result<Scenario, String> {
     let text = fs::read_to_string(file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
     text.parse().map_err(|error| format!("{}: {error}", file.display()))

@@ -120,6 +120,19 @@ pub struct Violation {
     pub text: String,
 }
 
+impl Violation {
+    /// What is the same when the same thing goes wrong in another run: the sentence without what is particular to one,
+    /// such as members, views, indexes and contents. What is judged over a whole run is one property each.
+    pub fn property(&self) -> String {
+        if matches!(self.oracle, Oracle::Linearizability | Oracle::Liveness | Oracle::Determinism) {
+            return String::new();
+        }
+        let particular = |char: char| char.is_ascii_digit() || "{}[]()\"".contains(char);
+        let words = self.text.split_whitespace().filter(|word| !word.contains(particular));
+        words.collect::<Vec<_>>().join(" ")
+    }
+}
+
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} at {}: {}", self.oracle, self.time, self.text)

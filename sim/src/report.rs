@@ -103,6 +103,16 @@ pub struct Violated {
     pub oracle: String,
     /// The file that replays it.
     pub scenario: String,
+    /// A small file that fails in the same way, if one was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub small: Option<String>,
+}
+
+impl fmt::Display for Violated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let small = self.small.as_ref().map_or_else(String::new, |small| format!(", and made small as {small}"));
+        write!(f, "{}{small}", self.scenario)
+    }
 }
 
 /// A campaign as scripts see it. The keys are stable.
@@ -132,21 +142,16 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// The summary of a campaign. `files` are the saved scenarios of its failures, in their order.
-    pub fn new(campaign: &Campaign, seeds: &Range<u64>, shard: Shard, wall_s: f64, files: &[String]) -> Self {
+    /// The summary of a campaign, with the files in which its failures are saved.
+    pub fn new(campaign: &Campaign, seeds: &Range<u64>, shard: Shard, wall_s: f64, violations: Vec<Violated>) -> Self {
         let counters = campaign.counters.iter().map(|(counter, count)| (counter.name().to_string(), count));
         let sent = campaign.sent.iter().map(|(kind, count)| (sent_name(kind), count));
         let checks = campaign.checks.iter().map(|(oracle, count)| (check_name(oracle), count));
-        let violations = campaign.failures.iter().zip(files).map(|(failure, file)| Violated {
-            seed: failure.seed,
-            oracle: failure.violation.oracle.to_string(),
-            scenario: file.clone(),
-        });
         Self {
             clusters: campaign.clusters,
             events: campaign.events,
             operations: campaign.operations,
-            violations: violations.collect(),
+            violations,
             counters: counters.chain(sent).chain(checks).collect(),
             seeds: format!("{}..{}", seeds.start, seeds.end),
             shard: format!("{}/{}", shard.index, shard.of),
@@ -221,8 +226,8 @@ impl Summary {
         table("sent", &mut Sent::default().iter().map(|(kind, _)| (kind, sent_name(kind))));
         table("checks", &mut Oracle::ALL.iter().map(|oracle| (oracle.name(), check_name(*oracle))));
         for violation in &self.violations {
-            let Violated { seed, oracle, scenario } = violation;
-            writeln!(text, "seed {seed}: VIOLATION of {oracle}, saved as {scenario}").expect("a string takes all");
+            let Violated { seed, oracle, .. } = violation;
+            writeln!(text, "seed {seed}: VIOLATION of {oracle}, saved as {violation}").expect("a string takes all");
         }
         writeln!(
             text,
@@ -287,10 +292,7 @@ pub fn idle_part(scenario: &Scenario, outcome: &Outcome) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        oracle::Violation,
-        sweep::{Failure, Sweep},
-    };
+    use crate::{oracle::Violation, sweep::Sweep};
     use ios_core::time::Time;
 
     fn pretend(scenario: &Scenario) -> Outcome {
@@ -302,10 +304,10 @@ mod tests {
 
     fn summary(shard: Shard) -> Summary {
         let sweep = Sweep { profile: crate::generator::Profile::Calm, seeds: 0..9, shard, jobs: 1 };
-        let mut campaign = sweep.run(|| pretend, &|| false, &|_| {});
-        let violation = Violation { oracle: Oracle::Window, time: Time(1), text: "too far".into() };
-        campaign.failures.push(Failure { seed: shard.index, scenario: Scenario::default(), violation });
-        Summary::new(&campaign, &sweep.seeds, shard, 2.0, &[format!("seed-{}.ios", shard.index)])
+        let campaign = sweep.run(|| pretend, &|| false, &|_| {});
+        let scenario = format!("seed-{}.ios", shard.index);
+        let violated = Violated { seed: shard.index, oracle: "window".into(), scenario, small: None };
+        Summary::new(&campaign, &sweep.seeds, shard, 2.0, vec![violated])
     }
 
     #[test]

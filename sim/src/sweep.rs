@@ -185,7 +185,8 @@ impl Sweep {
     }
 }
 
-fn failure(seed: u64, scenario: Scenario, violation: Violation) -> Failure {
+/// A failure, and the scenario that expects it.
+pub fn failure(seed: u64, scenario: Scenario, violation: Violation) -> Failure {
     Failure { seed, scenario: Scenario { expect: Expect::Violation(violation.oracle), ..scenario }, violation }
 }
 

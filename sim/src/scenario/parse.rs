@@ -329,7 +329,7 @@ fn trigger(before: bool, rest: &mut Words<'_>) -> Result<Trigger, String> {
     Ok(trigger)
 }
 
-pub(super) fn span(text: &str) -> Result<Span, String> {
+pub(crate) fn span(text: &str) -> Result<Span, String> {
     Value::read(text)
 }
 

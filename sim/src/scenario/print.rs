@@ -10,6 +10,29 @@ use super::{
 use ios_core::{ids::NodeId, message::ReadMode, time::Span};
 use std::fmt;
 
+/// Where a line of a story ends.
+const STORY_WIDTH: usize = 118;
+
+impl Scenario {
+    /// The text with a story in its comment: what happened, in whole sentences.
+    pub fn with_story(&self, story: &str) -> String {
+        let text = self.to_string();
+        let (header, rest) = text.split_once('\n').expect("a scenario has several lines");
+        let mut lines = vec![header.to_string()];
+        for paragraph in story.lines() {
+            let mut line = String::from("#");
+            for word in paragraph.split_whitespace() {
+                if line.len() + word.len() >= STORY_WIDTH && line.len() > 1 {
+                    lines.push(std::mem::replace(&mut line, String::from("#")));
+                }
+                line = line + " " + word;
+            }
+            lines.push(line);
+        }
+        lines.join("\n") + "\n" + rest
+    }
+}
+
 impl fmt::Display for Scenario {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "ios-scenario {FORMAT}")?;

@@ -5,7 +5,7 @@
 //! (deadlines mostly move away) and is then put off without being an event.
 
 use super::{
-    World,
+    Moment, World,
     agenda::Class,
     disk::Doubt,
     item::{Item, Life},
@@ -197,6 +197,10 @@ impl World {
     /// Rare, and called from everywhere: kept out of the way of what is not.
     #[cold]
     fn set_off_lines(&mut self, happening: &Happening, before: bool) -> bool {
+        let time = self.now();
+        if let Some(moments) = self.moments.as_mut().filter(|_| before) {
+            moments.push(Moment { time, number: moments.len(), happening: *happening });
+        }
         let process = &self.processes[usize::from(happening.node.0)];
         let life = process.life;
         for (line, trigger) in self.plan.set_off(happening, process.leading.is_some(), before) {

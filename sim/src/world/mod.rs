@@ -46,6 +46,7 @@ use crate::{
     oracle::{Oracle, Violation},
     outcome::{Counter, Outcome},
     scenario::{Action, Condition, Scenario},
+    sweep::run_caught,
 };
 use agenda::{Agenda, Class};
 use atlas::Atlas;
@@ -62,7 +63,7 @@ use ios_core::{
 };
 use item::{Item, Over};
 use network::Network;
-use plan::Plan;
+use plan::{Happening, Plan};
 use process::Process;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -110,6 +111,19 @@ pub struct World {
     /// Present in runs that encode.
     encoder: Option<Encoder>,
     tell: Option<Tell>,
+    /// Present in runs whose protocol events somebody wants to know.
+    moments: Option<Vec<Moment>>,
+}
+
+/// A protocol event of a run, as a line of a plan could wait for it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Moment {
+    /// When it came.
+    pub time: Time,
+    /// Its number in the run, from 0.
+    pub number: usize,
+    /// What it was.
+    pub happening: Happening,
 }
 
 /// Which part of a run it is.
@@ -140,6 +154,15 @@ impl World {
             self.object(Oracle::Health, format!("an assertion broke: {text}"));
         }
         self.conclude()
+    }
+
+    /// The protocol events of a run, up to its violation if it has one.
+    pub fn moments(&mut self, scenario: &Scenario) -> Vec<Moment> {
+        self.moments = Some(Vec::new());
+        self.plan.watch_all(true);
+        run_caught(&mut |scenario| self.run(scenario), scenario);
+        self.plan.watch_all(false);
+        self.moments.take().unwrap_or_default()
     }
 
     /// The history of the last run.

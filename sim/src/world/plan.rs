@@ -38,6 +38,8 @@ pub struct Plan {
     after: Vec<(u8, u32, usize)>,
     /// One bit for each kind of event some line waits for.
     wanted: u128,
+    /// Whether somebody wants to see every event.
+    all: bool,
 }
 
 impl Plan {
@@ -60,6 +62,12 @@ impl Plan {
     /// Lets nothing act any more.
     pub fn clear(&mut self) {
         self.reset(&[]);
+    }
+
+    /// Asks to be shown every event, or no longer.
+    pub fn watch_all(&mut self, all: bool) {
+        self.all = all;
+        self.want();
     }
 
     /// Whether any line waits for this kind of event.
@@ -98,7 +106,8 @@ impl Plan {
     }
 
     fn want(&mut self) {
-        self.wanted = self.waiting.iter().fold(0, |wanted, waiting| wanted | bit(waiting.trigger.event));
+        let all = if self.all { u128::MAX } else { 0 };
+        self.wanted = self.waiting.iter().fold(all, |wanted, waiting| wanted | bit(waiting.trigger.event));
     }
 }
 

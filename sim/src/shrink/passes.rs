@@ -1,0 +1,266 @@
+//! The steps of shrinking, from those that save most to those that only please the eye.
+//!
+//! 1. Nothing after the failure: the run ends there, lines that never acted go.
+//! 2. Fresh tiny runs: a few members, clients and operations, and other seeds. What is found by chance in a minute is
+//!    often smaller than what is cut down with care.
+//! 3. Until nothing more is gained: lines go, members and clients go, operations go, settings return to their defaults.
+//! 4. Values become round, times become the protocol events they stand for.
+
+use super::{Best, Draft, RUN_COST, Shrinker, draft::rounder, moments};
+use crate::{
+    generator::{Profile, generate},
+    oracle::Oracle,
+    scenario::{Cluster, Condition, Expect, Liveness, Scenario},
+};
+use ios_core::{replica::quorum::QuorumSpec, time::Span};
+
+/// How many fresh tiny runs are tried.
+const TINY_RUNS: u64 = 200;
+/// Once that many of them failed, the smallest is good enough.
+const TINY_ENOUGH: usize = 5;
+/// Numbers of operations that are tried, from few to many.
+const OPERATIONS: [u32; 8] = [1, 2, 3, 5, 8, 12, 20, 40];
+/// Most rounds of step 3.
+const ROUNDS: usize = 6;
+
+impl Shrinker<'_> {
+    pub(super) fn all_passes(&mut self) {
+        self.end_at_the_failure();
+        self.drop_idle_lines();
+        self.try_tiny_runs();
+        for _ in 0..ROUNDS {
+            let before = self.best.draft.size();
+            self.drop_lines();
+            self.drop_members();
+            self.drop_clients();
+            self.drop_operations();
+            self.drop_settings();
+            self.end_at_the_failure();
+            if self.best.draft.size() >= before {
+                break;
+            }
+        }
+        self.round_values();
+        self.name_moments();
+        self.try_small_seeds();
+        self.drop_idle_lines();
+        self.drop_lines();
+    }
+
+    /// Ends the run soon after the failure, and what was to come after that does not.
+    fn end_at_the_failure(&mut self) {
+        let Best { scenario, violation, .. } = &self.best;
+        if violation.time.0 <= scenario.run.0 {
+            let soon = Span(violation.time.0 / 1_000_000 * 1_000_000 + 1_000_000);
+            if soon < scenario.run || scenario.liveness != Liveness::Off {
+                let mut scenario = scenario.clone();
+                scenario.plan.retain(|line| !matches!(line.condition, Condition::At(time) if time.0 > soon.0));
+                (scenario.run, scenario.liveness) = (soon.min(scenario.run), Liveness::Off);
+                self.attempt(&Draft::of(&scenario));
+            }
+            return;
+        }
+        // What is judged at the end may be seen in a shorter run as well. How long the second phase may take is not
+        // touched: with less than it needs every run would fail.
+        for eighths in [1, 2, 4, 6] {
+            let shorter = Span((self.best.scenario.run.0 * eighths / 8).next_multiple_of(1_000_000));
+            if shorter < self.best.scenario.run
+                && self.attempt(&self.best.draft.with_directive(format!("run {shorter}")))
+            {
+                break;
+            }
+        }
+        if self.wanted.0 != Oracle::Liveness && self.best.scenario.liveness != Liveness::Off {
+            self.attempt(&self.best.draft.with_directive(Liveness::Off.to_string()));
+        }
+    }
+
+    /// Lines that never acted explain nothing.
+    fn drop_idle_lines(&mut self) {
+        let Best { scenario, outcome, .. } = &self.best;
+        let idle =
+            |fired: &[bool]| fired.iter().enumerate().filter(|(_, fired)| !**fired).map(|(place, _)| place).collect();
+        let (lines, overrides): (Vec<usize>, Vec<usize>) = (idle(&outcome.fired), idle(&outcome.used));
+        let mut lean = scenario.clone();
+        remove(&mut lean.plan, &lines);
+        remove(&mut lean.overrides, &overrides);
+        self.attempt(&Draft::of(&lean));
+    }
+
+    /// Other seeds, in clusters so small that most of them fit on a screen.
+    fn try_tiny_runs(&mut self) {
+        let mut found: Vec<Best> = Vec::new();
+        for number in 0..TINY_RUNS {
+            let scenario = tiny(&self.best.scenario, number);
+            let draft = Draft::of(&scenario);
+            if draft.size() < self.best.draft.size() {
+                found.extend(self.fails(&draft));
+            }
+            if found.len() >= TINY_ENOUGH || self.left == 0 {
+                break;
+            }
+        }
+        if let Some(best) = found.into_iter().min_by_key(|best| best.draft.size()) {
+            self.best = best;
+            self.end_at_the_failure();
+            self.drop_idle_lines();
+        }
+    }
+
+    /// Delta debugging over whole lines: halves, quarters, single lines.
+    fn drop_lines(&mut self) {
+        let mut chunk = self.best.draft.lines().len().div_ceil(2);
+        while chunk > 0 {
+            let mut begin = 0;
+            loop {
+                let lines = self.best.draft.lines();
+                let Some(out) = lines.get(begin..(begin + chunk).min(lines.len())).filter(|out| !out.is_empty()) else {
+                    break;
+                };
+                if !self.attempt(&self.best.draft.without_lines(out)) {
+                    begin += chunk;
+                }
+            }
+            chunk = if chunk == 1 { 0 } else { chunk.div_ceil(2) };
+        }
+    }
+
+    /// Down to three members, which is what everybody has in mind; to fewer only if that is where it began.
+    fn drop_members(&mut self) {
+        let mut member = self.best.scenario.cluster.nodes;
+        while member > 0 && self.best.scenario.cluster.nodes > 3 {
+            member -= 1;
+            let left = (self.best.scenario.cluster.nodes - 1).to_string();
+            let draft = self.best.draft.without_name('n', member).with_setting("cluster", "nodes", &left);
+            // A quorum system is of a size.
+            if self.attempt(&draft) || self.attempt(&draft.with_setting("cluster", "quorum", "majority")) {
+                member = member.min(self.best.scenario.cluster.nodes);
+            }
+        }
+        if self.best.scenario.cluster.nodes < 3 {
+            self.attempt(&self.best.draft.with_setting("cluster", "nodes", "3"));
+        }
+    }
+
+    fn drop_clients(&mut self) {
+        let mut client = self.best.scenario.cluster.clients;
+        while client > 0 {
+            client -= 1;
+            let left = self.best.scenario.cluster.clients - 1;
+            let draft = self.best.draft.without_name('c', client).with_setting("cluster", "clients", &left.to_string());
+            self.attempt(&draft);
+        }
+    }
+
+    fn drop_operations(&mut self) {
+        for ops in OPERATIONS {
+            if ops < self.best.scenario.workload.ops
+                && self.attempt(&self.best.draft.with_setting("workload", "ops", &ops.to_string()))
+            {
+                break;
+            }
+        }
+    }
+
+    /// Settings return to their defaults: a whole line, halves of it, single ones.
+    fn drop_settings(&mut self) {
+        let mut nth = 0;
+        while let Some(&line) = self.best.draft.settings().get(nth) {
+            let lines = self.best.draft.count();
+            let mut chunk = self.best.draft.words(line).len() - 1;
+            while chunk > 0 && self.best.draft.count() == lines {
+                let mut begin = 1;
+                while self.best.draft.count() == lines && begin < self.best.draft.words(line).len() {
+                    let end = (begin + chunk).min(self.best.draft.words(line).len());
+                    if !self.attempt(&self.best.draft.without_words(line, begin..end)) {
+                        begin = end;
+                    }
+                }
+                chunk /= 2;
+            }
+            nth += usize::from(self.best.draft.count() == lines);
+        }
+    }
+
+    fn round_values(&mut self) {
+        for line in 0..self.best.draft.count() {
+            if self.best.draft.words(line)[0] == "liveness" {
+                continue;
+            }
+            for word in 0..self.best.draft.words(line).len() {
+                let lines = self.best.draft.count();
+                let Some(value) = self.best.draft.words(line).get(word).map(|word| word.to_string()) else { break };
+                for new in rounder(&value) {
+                    if self.attempt(&self.best.draft.with_word(line, word, &new)) {
+                        break;
+                    }
+                }
+                if self.best.draft.count() != lines {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// A moment in time means nothing once the code has changed; the protocol event it stood for still does.
+    fn name_moments(&mut self) {
+        for place in 0..self.best.scenario.plan.len() {
+            if self.left == 0 || !matches!(self.best.scenario.plan[place].condition, Condition::At(_)) {
+                continue;
+            }
+            let moments = self.runner.moments(&self.best.scenario);
+            self.left = self.left.saturating_sub(self.best.outcome.events + RUN_COST);
+            for line in moments::lines(&self.best.scenario, place, &moments) {
+                let mut scenario = self.best.scenario.clone();
+                scenario.plan[place] = line;
+                if self.attempt(&Draft::of(&scenario)) {
+                    break;
+                }
+            }
+        }
+    }
+
+    fn try_small_seeds(&mut self) {
+        for seed in 0..self.best.scenario.seed.min(10) {
+            if self.attempt(&Draft::of(&Scenario { seed, ..self.best.scenario.clone() })) {
+                break;
+            }
+        }
+    }
+}
+
+fn remove<T>(items: &mut Vec<T>, places: &[usize]) {
+    let mut place = 0;
+    items.retain(|_| {
+        place += 1;
+        !places.contains(&(place - 1))
+    });
+}
+
+/// A fresh run of at most three members, two clients and ten operations. Every other one keeps the cluster's settings,
+/// in case the failure is about one of them.
+fn tiny(of: &Scenario, number: u64) -> Scenario {
+    let mut scenario = generate(Profile::Swarm, number);
+    let live = of.expect == Expect::Violation(Oracle::Liveness);
+    if number % 2 == 1 && !live {
+        let (nodes, clients) = (scenario.cluster.nodes, scenario.cluster.clients);
+        scenario.cluster = Cluster { nodes, clients, quorum: QuorumSpec::Majority, ..of.cluster.clone() };
+    }
+    let mut draft = Draft::of(&scenario);
+    for member in (3..scenario.cluster.nodes).rev() {
+        draft = draft.without_name('n', member);
+    }
+    for client in (2..scenario.cluster.clients).rev() {
+        draft = draft.without_name('c', client);
+    }
+    if scenario.cluster.nodes > 3 {
+        draft = draft.with_setting("cluster", "nodes", "3").with_setting("cluster", "quorum", "majority");
+    }
+    let clients = scenario.cluster.clients.min(2).to_string();
+    let ops = scenario.workload.ops.min(10).to_string();
+    let draft = draft.with_setting("cluster", "clients", &clients).with_setting("workload", "ops", &ops);
+    let run = Span(scenario.run.0.min(Span::secs(1).0));
+    let draft = draft.with_directive(format!("run {run}")).with_directive(format!("expect {}", of.expect));
+    let draft = if live { draft } else { draft.with_directive(Liveness::Off.to_string()) };
+    draft.read().unwrap_or(scenario)
+}

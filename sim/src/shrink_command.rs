@@ -1,0 +1,42 @@
+//! `sim shrink`: makes a scenario that fails as small as it gets.
+
+use crate::failing::{describe, write};
+use clap::Args;
+use sim::{
+    shrink::{BUDGET, shrink},
+    world::World,
+};
+use std::path::PathBuf;
+
+/// What `shrink` takes.
+#[derive(Args)]
+pub struct ShrinkArgs {
+    /// A scenario that fails
+    file: PathBuf,
+    /// Where the small one goes, instead of standard output; others that it came across go beside it
+    #[arg(short, long, value_name = "OUT")]
+    output: Option<PathBuf>,
+    /// How many events may be simulated
+    #[arg(long, value_name = "EVENTS", default_value_t = BUDGET)]
+    budget: u64,
+}
+
+/// Shrinks the scenario, tells on standard error what became of it, and writes it.
+pub fn run(args: &ShrinkArgs, print: &dyn Fn(&str)) -> Result<(), String> {
+    let name = args.file.display();
+    let shrunk = shrink(&crate::read(&args.file)?, args.budget, &mut World::default())
+        .ok_or_else(|| format!("{name} violates nothing: there is nothing to shrink"))?;
+    eprint!("{}", describe(&shrunk));
+    let text = shrunk.scenario.with_story(&shrunk.story(&name.to_string()));
+    let Some(out) = &args.output else {
+        print(&text);
+        return Ok(());
+    };
+    write(out, &text)?;
+    for (oracle, scenario) in &shrunk.others {
+        let beside = out.with_extension(format!("{oracle}.ios"));
+        write(&beside, &scenario.with_story(&format!("Found while {name} was made small.")))?;
+        eprintln!("saved as {}", beside.display());
+    }
+    Ok(())
+}
