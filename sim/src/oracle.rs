@@ -77,6 +77,11 @@ oracles! {
 impl Oracle {
     /// How many there are.
     pub const COUNT: usize = Oracle::ALL.len();
+
+    /// Whether it judges at the end of a run; the others speak at the event that breaks the property.
+    pub fn needs_a_whole_run(self) -> bool {
+        matches!(self, Oracle::Linearizability | Oracle::Liveness | Oracle::Determinism)
+    }
 }
 
 impl fmt::Display for Oracle {
@@ -124,7 +129,7 @@ impl Violation {
     /// What is the same when the same thing goes wrong in another run: the sentence without what is particular to one,
     /// such as members, views, indexes and contents. What is judged over a whole run is one property each.
     pub fn property(&self) -> String {
-        if matches!(self.oracle, Oracle::Linearizability | Oracle::Liveness | Oracle::Determinism) {
+        if self.oracle.needs_a_whole_run() {
             return String::new();
         }
         let particular = |char: char| char.is_ascii_digit() || "{}[]()\"".contains(char);
@@ -135,7 +140,7 @@ impl Violation {
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} at {}: {}", self.oracle, self.time, self.text)
+        write!(f, "{} at {}: {}", self.oracle, Time(self.time.0 / 1000 * 1000), self.text)
     }
 }
 

@@ -129,6 +129,24 @@ fn a_replay_judges_the_expectation_and_that_every_line_acted() {
 }
 
 #[test]
+fn what_fails_is_made_small() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let lines = "cluster nodes=5 clients=3\nworkload ops=60\nat 100ms crash n1 process for=80ms\n\
+                 at 200ms pause leader for=50ms\nat 900ms c0 put a b\nrun 905ms\nliveness within=1us\n";
+    std::fs::write(folder.join("large.ios"), format!("ios-scenario 1\nexpect violation liveness\n{lines}")).unwrap();
+    check(folder, &["shrink", "large.ios", "-o", "new/small.ios"], 0, "shrunk from 10 lines");
+    check(folder, &["replay", "new/small.ios"], 0, "as expected, violation liveness");
+    let small = std::fs::read_to_string(folder.join("new/small.ios")).unwrap();
+    assert!(small.contains("# Shrunk from 10 lines of large.ios.") && small.lines().count() < 10, "{small}");
+    check(folder, &["shrink", "large.ios"], 0, "expect violation liveness");
+    check(folder, &["shrink", "large.ios", "--budget", "1"], 0, "the budget ran out");
+    std::fs::write(folder.join("good.ios"), "ios-scenario 1\nrun 500ms\n").unwrap();
+    check(folder, &["shrink", "good.ios"], 2, "good.ios violates nothing");
+    check(folder, &["shrink", "absent.ios"], 2, "cannot read absent.ios");
+}
+
+#[test]
 fn time_used_up_is_exit_3() {
     let folder = tempfile::tempdir().unwrap();
     check(folder.path(), &["--seeds", "0..1000000", "--for", "0s"], 3, "0 clusters");

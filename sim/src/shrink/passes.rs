@@ -47,26 +47,24 @@ impl Shrinker<'_> {
         self.drop_lines();
     }
 
-    /// Ends the run soon after the failure, and what was to come after that does not.
+    /// Ends the run at the failure. What was to come after that goes.
     fn end_at_the_failure(&mut self) {
         let Best { scenario, violation, .. } = &self.best;
-        if violation.time.0 <= scenario.run.0 {
-            let soon = Span(violation.time.0 / 1_000_000 * 1_000_000 + 1_000_000);
-            if soon < scenario.run || scenario.liveness != Liveness::Off {
-                let mut scenario = scenario.clone();
-                scenario.plan.retain(|line| !matches!(line.condition, Condition::At(time) if time.0 > soon.0));
-                (scenario.run, scenario.liveness) = (soon.min(scenario.run), Liveness::Off);
-                self.attempt(&Draft::of(&scenario));
-            }
+        if !violation.oracle.needs_a_whole_run() {
+            let mut scenario = scenario.clone();
+            scenario.run = Span(round_up(violation.time.0));
+            scenario.plan.retain(|line| !matches!(line.condition, Condition::At(time) if time.0 > scenario.run.0));
+            scenario.liveness = Liveness::Off;
+            self.attempt(&Draft::of(&scenario));
             return;
         }
         // What is judged at the end may be seen in a shorter run as well. How long the second phase may take is not
         // touched: with less than it needs every run would fail.
         for eighths in [1, 2, 4, 6] {
-            let shorter = Span((self.best.scenario.run.0 * eighths / 8).next_multiple_of(1_000_000));
-            if shorter < self.best.scenario.run
-                && self.attempt(&self.best.draft.with_directive(format!("run {shorter}")))
-            {
+            let mut scenario = self.best.scenario.clone();
+            scenario.run = Span(round_up(scenario.run.0 * eighths / 8));
+            scenario.plan.retain(|line| !matches!(line.condition, Condition::At(time) if time.0 > scenario.run.0));
+            if scenario.run < self.best.scenario.run && self.attempt(&Draft::of(&scenario)) {
                 break;
             }
         }
@@ -184,7 +182,7 @@ impl Shrinker<'_> {
 
     fn round_values(&mut self) {
         for line in 0..self.best.draft.count() {
-            if self.best.draft.words(line)[0] == "liveness" {
+            if ["liveness", "run"].contains(&self.best.draft.words(line)[0]) {
                 continue;
             }
             for word in 0..self.best.draft.words(line).len() {
@@ -227,6 +225,12 @@ impl Shrinker<'_> {
             }
         }
     }
+}
+
+/// Milliseconds with two digits that count, so that the time of the failure is included.
+fn round_up(nanos: u64) -> u64 {
+    let millis = nanos / 1_000_000 + 1;
+    millis.next_multiple_of(10u64.pow(millis.ilog10().saturating_sub(1))) * 1_000_000
 }
 
 fn remove<T>(items: &mut Vec<T>, places: &[usize]) {

@@ -51,9 +51,9 @@ fn what_matters_stays_and_nothing_else() {
     );
     let shrunk = shrink(&before, BUDGET, &mut world).unwrap();
     let after = "expect violation window\ncluster window=3\nseed 0\nat 20ms cut n2>n1\nat 30ms crash all power\n\
-                 run 50ms";
+                 run 51ms";
     assert_eq!(text(&shrunk.scenario), after);
-    assert_eq!((shrunk.sizes.0.lines, shrunk.sizes.1.lines, shrunk.cut_short), (13, 6, false));
+    assert_eq!((shrunk.sizes.0.lines, shrunk.sizes.1.lines, shrunk.cut_short), (13, 7, false));
     assert!(shrunk.story("seed 77").ends_with("Shrunk from 13 lines of seed 77."));
 }
 
