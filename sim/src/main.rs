@@ -11,6 +11,7 @@ use check_command::CheckArgs;
 use clap::{Args, CommandFactory, Parser, Subcommand, error::ErrorKind};
 use endurance_command::EnduranceArgs;
 use indicatif::{ProgressBar, ProgressStyle};
+use ios_core::time::Time;
 use sim::{
     generator::{Profile, generate},
     oracle::Oracle,
@@ -18,7 +19,7 @@ use sim::{
     report::{self, Summary},
     scenario::{Expect, Scenario, parse},
     sweep::{self, Campaign, Failure, Shard, Sweep},
-    world::{self, World},
+    world::{self, World, told::Told},
 };
 use std::{
     fs,
@@ -320,7 +321,8 @@ const STORY_WIDTH: usize = 300;
 /// Tells every event, then the report.
 fn explain(file: &Path) -> Result<u8, String> {
     let scenario = read(file)?;
-    let tell = |line: &str| {
+    let tell = |time: Time, told: &Told| {
+        let line = format!("{:>12} {told}", time.0 / 1000);
         let end = line.char_indices().nth(STORY_WIDTH).map_or(line.len(), |(end, _)| end);
         print(&format!("{}\n", &line[..end]));
     };
