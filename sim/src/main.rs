@@ -13,6 +13,7 @@ use check_command::CheckArgs;
 use clap::{Args, CommandFactory, Parser, Subcommand, error::ErrorKind};
 use endurance_command::EnduranceArgs;
 use indicatif::{ProgressBar, ProgressStyle};
+use ios_core::time::Time;
 use shrink_command::ShrinkArgs;
 use sim::{
     generator::{Profile, generate},
@@ -21,7 +22,7 @@ use sim::{
     report::{self, Summary},
     scenario::{Scenario, parse},
     sweep::{self, Campaign, Shard, Sweep},
-    world::{self, World},
+    world::{self, World, told::Told},
 };
 use std::{
     fs,
@@ -318,7 +319,8 @@ const STORY_WIDTH: usize = 300;
 /// Tells every event, then the report.
 fn explain(file: &Path) -> Result<u8, String> {
     let scenario = read(file)?;
-    let tell = |line: &str| {
+    let tell = |time: Time, told: &Told| {
+        let line = format!("{:>12} {told}", time.0 / 1000);
         let end = line.char_indices().nth(STORY_WIDTH).map_or(line.len(), |(end, _)| end);
         print(&format!("{}\n", &line[..end]));
     };

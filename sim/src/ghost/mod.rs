@@ -129,6 +129,11 @@ impl Ghost {
         self.log.prefix()
     }
 
+    /// Whether something is chosen at `index`.
+    pub fn is_chosen(&self, index: Index) -> bool {
+        self.log.chosen(index).is_some()
+    }
+
     /// All requests that took effect anywhere, in the order of the log.
     pub fn order(&self) -> Vec<Taken> {
         let mut order: Vec<Taken> = self

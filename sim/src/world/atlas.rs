@@ -18,7 +18,7 @@
 //!
 //! Damage happens to durable bytes. What is only in the page cache is the business of crashes.
 
-use super::World;
+use super::{World, told::Told};
 use crate::{
     choice::{Chooser, Stream},
     outcome::Counter,
@@ -277,6 +277,9 @@ impl World {
             return false;
         }
         self.atlas.rotted(id, record, part, damage, offset);
+        if self.tell.is_some() {
+            self.tell(Told::Rotted { node: id, file, part, damage });
+        }
         self.outcome.counters.count(match part {
             RotPart::Body => Counter::RotBody,
             RotPart::Slot => Counter::RotSlot,
@@ -292,8 +295,16 @@ impl World {
         if let DiskAction::Remove { file: FileId::Segment(_) } = action {
             self.outcome.counters.count(Counter::SegmentsRemoved);
         }
-        for fact in self.atlas.durable(id, action) {
+        let facts = self.atlas.durable(id, action);
+        if self.tell.is_some() {
+            self.tell_of_durability(id, &facts);
+        }
+        for fact in facts {
+            let was_chosen = self.tell.is_some() && self.is_chosen(&fact);
             self.ghost().durable(now, id, &fact);
+            if self.tell.is_some() && !was_chosen && self.is_chosen(&fact) {
+                self.tell_of_choice(&fact);
+            }
         }
     }
 }

@@ -13,9 +13,11 @@ use super::{
     item::{Item, Life},
     network::Letter,
     process::HELD_MAX,
+    told::{LetterId, Loss, Told},
 };
 use crate::{
     choice::Stream,
+    history,
     oracle::Oracle,
     outcome::Counter,
     scenario::{Cluster, MessageKind, Operation, event::Subject},
@@ -93,7 +95,7 @@ impl World {
     /// An item that concerns a client or a connection.
     pub(super) fn happen_to_client(&mut self, item: Item) {
         match item {
-            Item::Request { connection, .. } | Item::HungUp { connection } => self.arrive(connection, item),
+            Item::Request { connection, .. } | Item::HungUp { connection, .. } => self.arrive(connection, item),
             Item::Knock { client, endpoint, attempt, node } => self.knock(client, endpoint, attempt, node),
             Item::Response { connection, .. } => {
                 let (client, node) = self.ends(connection);
@@ -118,16 +120,25 @@ impl World {
         let process = &self.processes[usize::from(node.0)];
         if process.runs() && process.life == life {
             self.hand_in(node, item);
-        } else if process.runs() || !process.powerless {
+            return;
+        }
+        let why = if process.runs() { Loss::Gone } else { Loss::Down };
+        if process.runs() || !process.powerless {
             // The machine is up and knows nothing of this connection.
             let delay = self.network.notice(node.0, client, connection.0);
             self.break_connection(connection, delay);
+        }
+        if self.tell.is_some() {
+            self.tell_of_loss(&item, why);
         }
     }
 
     /// A client calls: a running member takes the call, a machine without one refuses it, anything else is silence.
     fn knock(&mut self, client: (u8, Life), endpoint: usize, attempt: u32, node: NodeId) {
         let end = self.scenario.cluster.nodes + client.0;
+        if self.tell.is_some() {
+            self.tell(Told::Called { client: client.0, node });
+        }
         let process = &self.processes[usize::from(node.0)];
         let silent = !process.runs() && process.powerless;
         if silent || self.network.is_blocked(end, node.0) || self.network.is_blocked(node.0, end) {
@@ -175,6 +186,9 @@ impl World {
     }
 
     fn hand_to_client(&mut self, name: u8, item: Item) {
+        if self.tell.is_some() {
+            self.tell_of_client_arrival(name, &item);
+        }
         let customer = &mut self.customers[usize::from(name)];
         if customer.paused {
             if customer.held.len() < HELD_MAX {
@@ -185,7 +199,7 @@ impl World {
         let input = match item {
             Item::Begin { client, number } => return self.begin_generated(client, number),
             Item::ClientTimer { .. } => ClientInput::Wake,
-            Item::Response { connection, response } => match self.endpoint_of(connection) {
+            Item::Response { connection, response, .. } => match self.endpoint_of(connection) {
                 Some(endpoint) => ClientInput::Received { endpoint, response },
                 None => return,
             },
@@ -199,7 +213,12 @@ impl World {
             Item::Admitted { client, endpoint, attempt, connection } => {
                 let call = Some(&mut customer.calls[endpoint]).filter(|_| customer.life == client.1);
                 match call.and_then(|call| call.answered(endpoint, attempt, connection)) {
-                    Some(input) => input,
+                    Some(input) => {
+                        if self.tell.is_some() {
+                            self.tell_of_connection(connection);
+                        }
+                        input
+                    }
                     // Nobody waits for it any more: the client's machine resets it.
                     None => return connection.into_iter().for_each(|connection| self.hang_up(connection)),
                 }
@@ -210,7 +229,7 @@ impl World {
     }
 
     /// The endpoint whose present connection this is.
-    fn endpoint_of(&self, connection: ConnectionId) -> Option<EndpointId> {
+    pub(super) fn endpoint_of(&self, connection: ConnectionId) -> Option<EndpointId> {
         let known = self.connections[connection.0 as usize];
         let customer = &self.customers[usize::from(known.client.0)];
         let present = customer.life == known.client.1 && customer.calls[known.endpoint].connection == Some(connection);
@@ -224,9 +243,6 @@ impl World {
         self.customers[usize::from(name)].client.step(now, input, &mut outputs);
         self.fold(outputs.len() as u64);
         for output in outputs.drain(..) {
-            if self.tell.is_some() {
-                self.tell(|| format!("    c{name} {output:?}"));
-            }
             self.perform_for_client(name, output);
         }
         self.client_outputs = outputs;
@@ -269,7 +285,12 @@ impl World {
                 self.outcome.counters.count(Counter::AddressesLearned);
             }
             ClientOutput::Complete { operation, outcome } => self.complete(name, operation, outcome),
-            ClientOutput::Note(note) => self.count_client_note(&note),
+            ClientOutput::Note(note) => {
+                if self.tell.is_some() {
+                    self.tell(Told::ClientNoted { client: name, note });
+                }
+                self.count_client_note(&note);
+            }
             ClientOutput::Closed => {}
         }
     }
@@ -284,24 +305,32 @@ impl World {
             }
         }
         let letter = request_letter(&request);
-        self.send_on(connection, letter, |connection| Item::Request { connection, request });
+        let text = if self.tell.is_some() { request.to_string() } else { String::new() };
+        self.send_on(connection, letter, text, |letter| Item::Request { connection, letter, request });
     }
 
     /// The client's end of a connection is closed: the member learns it after everything sent before.
     fn hang_up(&mut self, connection: ConnectionId) {
         let subject = Subject { kind: MessageKind::Request, view: None, index: None };
         let letter = Letter { subject, number: u64::MAX - connection.0 };
-        self.send_on(connection, letter, |connection| Item::HungUp { connection });
+        let text = if self.tell.is_some() { "HungUp".to_string() } else { String::new() };
+        self.send_on(connection, letter, text, |letter| Item::HungUp { connection, letter });
     }
 
-    fn send_on(&mut self, connection: ConnectionId, letter: Letter, item: impl FnOnce(ConnectionId) -> Item) {
+    /// Sends on a connection. `text` says what, if somebody traces.
+    fn send_on(&mut self, connection: ConnectionId, letter: Letter, text: String, item: impl FnOnce(LetterId) -> Item) {
         let link = self.ends(connection);
         let now = self.now();
         let (counters, used) = (&mut self.outcome.counters, &mut self.outcome.used);
         let arrivals = self.network.send(now, link, letter, counters, used);
+        let subject = letter.subject;
+        let letter = self.next_letter();
+        if self.tell.is_some() {
+            self.tell_of_sending(letter, link, subject, arrivals, text);
+        }
         // A stream repeats nothing, so there is at most one arrival.
         if let Some(time) = arrivals.iter().next() {
-            self.agenda.put(time, Class::Ready, item(connection));
+            self.agenda.put(time, Class::Ready, item(letter));
         }
     }
 
@@ -316,6 +345,10 @@ impl World {
         let customer = &mut self.customers[usize::from(name)];
         customer.begun += 1;
         let number = customer.begun;
+        if self.tell.is_some() {
+            self.tell(Told::Begun { client: name, number, operation: operation.clone(), origin });
+        }
+        let customer = &mut self.customers[usize::from(name)];
         let words = [u64::from(name), u64::from(number), u64::MAX];
         let logged = self.choose.chance(LOGGED_READS, Stream::Operation, &words);
         let ask = match operation.mode {
@@ -369,6 +402,9 @@ impl World {
             }
         }
         let (number, origin) = (record.number, record.origin);
+        if self.tell.is_some() {
+            self.tell_of_outcome(name, number, &outcome);
+        }
         match past(&outcome) {
             Some(outcome) => self.history.end(now.0, place, outcome),
             None => {
@@ -406,6 +442,10 @@ impl World {
         for place in pending {
             let Record { number, origin, .. } = self.records[place];
             self.outcome.counters.count(Counter::OutcomeUnknown);
+            if self.tell.is_some() {
+                let (outcome, why) = (history::Outcome::Unknown, Some("the client crashed".to_string()));
+                self.tell(Told::Ended { client: name, number, outcome, why });
+            }
             self.went(name, number, origin, false);
         }
         let now = self.now();

@@ -12,6 +12,7 @@ use super::{
     network::Letter,
     plan::Happening,
     process::HELD_MAX,
+    told::Told,
 };
 use crate::{
     choice::Stream,
@@ -37,16 +38,18 @@ impl World {
         self.outcome.events += 1;
         let now = self.now();
         self.fold(now.0 ^ item.word());
-        if self.tell.is_some() {
-            self.tell(|| format!("{item:?}"));
-        }
         match item {
             Item::Deliver { from, to, .. } => {
                 self.network.arrived(from.0, to.0);
                 self.hand_in(to, item);
             }
             Item::Link { node, .. } => self.hand_in(node.0, item),
-            Item::Turn { node } | Item::Timer { node } => self.hand_in(node, item),
+            Item::Turn { node } | Item::Timer { node } => {
+                if self.tell.is_some() {
+                    self.tell(Told::Woken { node, turn: matches!(item, Item::Turn { .. }) });
+                }
+                self.hand_in(node, item);
+            }
             Item::DiskDone { node, op } => self.disk_done(node, op),
             Item::DiskTold { node, .. } => self.hand_in(node.0, item),
             Item::Line { line, it } => self.act(line, it),
@@ -101,6 +104,9 @@ impl World {
 
     /// Gives a member an input, or keeps it for later if the member is paused; a member that is down never gets it.
     pub(super) fn hand_in(&mut self, to: NodeId, item: Item) {
+        if self.tell.is_some() {
+            self.tell_of_arrival(to, &item);
+        }
         let process = &mut self.processes[usize::from(to.0)];
         if !process.runs() {
             return;
@@ -116,7 +122,7 @@ impl World {
         }
         let received = match &item {
             Item::Deliver { from, message, .. } => Some((Subject::of(message), Some(*from))),
-            Item::Request { connection, request } => {
+            Item::Request { connection, request, .. } => {
                 let connection = *connection;
                 self.ghost().asked(to, connection, request);
                 Some((request_letter(request).subject, None))
@@ -147,6 +153,9 @@ impl World {
             return;
         }
         *known = up.then_some(life);
+        if self.tell.is_some() {
+            self.tell(Told::Link { node, peer, up });
+        }
         if up && before.is_some() {
             self.feed(node, Input::Link { peer, up: false }, None);
         }
@@ -174,6 +183,9 @@ impl World {
         }
         if left > 0 {
             self.outcome.counters.count(Counter::CrashesMidStep);
+            if self.tell.is_some() {
+                self.tell(Told::Unperformed { node: id, outputs: left });
+            }
         }
         outputs.clear();
         self.outputs = outputs;
@@ -216,9 +228,6 @@ impl World {
 
     /// Performs one output. False if the node does not go on.
     pub(super) fn perform(&mut self, id: NodeId, life: Life, output: Output) -> bool {
-        if self.tell.is_some() {
-            self.tell(|| format!("    {id} {output}"));
-        }
         let plain = |event| Happening { event, node: id, view: None, index: None, peer: None };
         let broadcast = matches!(output, Output::Send { .. });
         if !broadcast && !self.set_off(&plain(EventKind::Outputs), true) {
@@ -286,13 +295,18 @@ impl World {
         let now = self.now();
         let (counters, used) = (&mut self.outcome.counters, &mut self.outcome.used);
         let arrivals = self.network.send(now, (from.0, to.0), letter, counters, used);
+        let subject = letter.subject;
+        let letter = self.next_letter();
+        if self.tell.is_some() {
+            self.tell_of_sending(letter, (from.0, to.0), subject, arrivals, message.to_string());
+        }
         let mut times = arrivals.iter();
         let Some(first) = times.next() else { return };
         for again in times {
             let message = message.clone();
-            self.agenda.put(again, Class::Ready, Item::Deliver { from, to, message });
+            self.agenda.put(again, Class::Ready, Item::Deliver { from, to, letter, message });
         }
-        self.agenda.put(first, Class::Ready, Item::Deliver { from, to, message });
+        self.agenda.put(first, Class::Ready, Item::Deliver { from, to, letter, message });
     }
 
     /// In runs that encode: the message as it comes out of its own encoding, which must be the same.
@@ -329,9 +343,13 @@ impl World {
             let letter = Letter { subject, number: connection.0 };
             let (counters, used) = (&mut self.outcome.counters, &mut self.outcome.used);
             let arrivals = self.network.send(now, (id.0, client), letter, counters, used);
+            let letter = self.next_letter();
+            if self.tell.is_some() {
+                self.tell_of_sending(letter, (id.0, client), subject, arrivals, response.to_string());
+            }
             // A stream repeats nothing, so there is at most one arrival.
             if let Some(time) = arrivals.iter().next() {
-                self.agenda.put(time, Class::Ready, Item::Response { connection, response });
+                self.agenda.put(time, Class::Ready, Item::Response { connection, letter, response });
             }
         }
         self.set_off(&sends, false)
@@ -353,6 +371,9 @@ impl World {
             if let Some(SyncFate::Latency(exactly)) = self.sync_override(id, nth) {
                 takes = exactly;
             }
+        }
+        if self.tell.is_some() {
+            self.tell_of_writing(id, life, op, &action);
         }
         let runs = self.processes[usize::from(id.0)].disk.submit(op, life, action, takes);
         if runs {
@@ -382,6 +403,10 @@ impl World {
         };
         if let Some((op, takes)) = next {
             self.agenda.put(now + takes, Class::Ready, Item::DiskDone { node: (id, life), op });
+        }
+        if self.tell.is_some() {
+            let (node, failed) = (id, failing.is_some());
+            self.tell(if failed { Told::SyncFailed { node, life, op } } else { Told::Synced { node, life, op } });
         }
         let result = match failing {
             None => match &action {
@@ -417,6 +442,9 @@ impl World {
     /// The node stops itself.
     fn fence(&mut self, id: NodeId, fault: &Fault) {
         self.outcome.checks.count(Oracle::Health);
+        if self.tell.is_some() {
+            self.tell(Told::Fenced { node: id, fault: fault.clone() });
+        }
         let failed = self.processes[usize::from(id.0)].failed.take();
         match (fault, failed) {
             (Fault::Disk { .. }, Some(back)) => {
@@ -456,6 +484,9 @@ impl World {
             EventKind::of_note(note).map(|(event, view, index)| Happening { event, node: id, view, index, peer: None });
         if !happening.is_none_or(|happening| self.set_off(&happening, true)) {
             return false;
+        }
+        if self.tell.is_some() {
+            self.tell(Told::Noted { node: id, note: note.clone() });
         }
         self.count_note(note);
         self.ghost().note(now, id, note);

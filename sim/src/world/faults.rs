@@ -7,12 +7,13 @@ use super::{
     clock::Clock,
     disk::Fate,
     item::{Item, Life, Over},
+    told::Told,
 };
 use crate::{
     choice::Stream,
     oracle::Oracle,
     outcome::Counter,
-    scenario::{Action, Slow, SyncFate, Target},
+    scenario::{Action, End, Slow, SyncFate, Target},
 };
 use ios_core::{
     Config, Node,
@@ -33,10 +34,12 @@ impl World {
         }
         let action = self.scenario.plan[line].action.clone();
         if self.tell.is_some() {
-            self.tell(|| format!("  plan: {}", action));
+            self.tell(Told::Acted { line, action: action.clone(), it });
         }
         if self.carry_out(&action, it) {
             self.outcome.fired[line] = true;
+        } else if self.tell.is_some() {
+            self.tell(Told::InVain { line });
         }
     }
 
@@ -70,6 +73,9 @@ impl World {
             (Action::Partition { .. } | Action::Isolate { .. } | Action::Cut { .. }, node) => self.cut(action, node),
             (Action::Heal, _) => {
                 self.network.heal();
+                if self.tell.is_some() {
+                    self.tell(Told::Joined { block: None });
+                }
                 true
             }
             (action, _) => self.carry_out_on_client(action),
@@ -84,14 +90,23 @@ impl World {
             Action::PauseClient { client, back } => {
                 self.outcome.counters.count(Counter::ClientPauses);
                 self.customers[usize::from(*client)].paused = true;
+                if self.tell.is_some() {
+                    self.tell(Told::Paused { end: End::Client(*client) });
+                }
                 self.later(*back, Over::ClientPause(*client));
             }
             Action::Disconnect { client } => {
                 self.outcome.counters.count(Counter::ClientDisconnects);
+                if self.tell.is_some() {
+                    self.tell(Told::Disconnected { client: *client });
+                }
                 self.disconnect_client(*client, true);
             }
             Action::CrashClient { client } => {
                 self.outcome.counters.count(Counter::ClientCrashes);
+                if self.tell.is_some() {
+                    self.tell(Told::ClientCrashed { client: *client });
+                }
                 self.crash_client(*client);
             }
             other => unreachable!("{other:?} is no client's"),
@@ -145,9 +160,24 @@ impl World {
                 }
             }
             Over::ClientPause(client) => self.resume_client(client),
-            Over::Block(block) => self.network.unblock(block),
-            Over::SlowDisk(node) => self.processes[usize::from(node.0)].slow_disk = Span::ZERO,
-            Over::SlowLinks(node) => self.network.slow_down(node, Span::ZERO),
+            Over::Block(block) => {
+                self.network.unblock(block);
+                if self.tell.is_some() {
+                    self.tell(Told::Joined { block: Some(block) });
+                }
+            }
+            Over::SlowDisk(node) => self.slow_down(node, Slow::Disk, Span::ZERO),
+            Over::SlowLinks(node) => self.slow_down(node, Slow::Links, Span::ZERO),
+        }
+    }
+
+    fn slow_down(&mut self, node: NodeId, what: Slow, by: Span) {
+        if self.tell.is_some() {
+            self.tell(Told::Slowed { node, what, by });
+        }
+        match what {
+            Slow::Disk => self.processes[usize::from(node.0)].slow_disk = by,
+            Slow::Links => self.network.slow_down(node, by),
         }
     }
 
@@ -158,6 +188,9 @@ impl World {
             return false;
         }
         self.outcome.counters.count(if power { Counter::CrashesPower } else { Counter::CrashesProcess });
+        if self.tell.is_some() {
+            self.tell(Told::Crashed { node: id, power });
+        }
         self.stop(id, power, back);
         true
     }
@@ -188,6 +221,9 @@ impl World {
 
     /// A node says that it has stopped.
     pub(super) fn stopped(&mut self, id: NodeId) {
+        if self.tell.is_some() {
+            self.tell(Told::Stopped { node: id });
+        }
         match self.processes[usize::from(id.0)].stopping.take() {
             // Once its faults are over a node does not stay away.
             Some(back) => self.stop(id, false, back.or_else(|| self.is_healed(id).then_some(Span::millis(10)))),
@@ -246,6 +282,9 @@ impl World {
             }
         });
         self.processes[usize::from(id.0)].disk = disk;
+        if self.tell.is_some() {
+            self.tell(Told::PowerLost { node: id, aftermath });
+        }
         let counters = &mut self.outcome.counters;
         counters.add(Counter::WritesLost, aftermath.lost);
         counters.add(Counter::WritesKept, aftermath.kept);
@@ -285,6 +324,9 @@ impl World {
         match (opened, recovered) {
             (Ok(node), Ok(recovered)) => {
                 process.node = Some(node);
+                if self.tell.is_some() {
+                    self.tell(Told::Started { node: id, life: before.1 + 1 });
+                }
                 self.atlas.opened(id, &recovered);
                 self.ghost().restarted(now, id, &recovered);
                 self.tell_peers(id, before.1 + 1, true);
@@ -327,6 +369,9 @@ impl World {
         process.paused = true;
         let life = process.life;
         self.outcome.counters.count(Counter::Pauses);
+        if self.tell.is_some() {
+            self.tell(Told::Paused { end: End::Node(id) });
+        }
         self.later(back, Over::Pause((id, life)));
         true
     }
@@ -338,6 +383,10 @@ impl World {
         if !mem::replace(&mut process.paused, false) {
             return false;
         }
+        if self.tell.is_some() {
+            self.tell(Told::Resumed { end: End::Node(id) });
+        }
+        let process = &mut self.processes[usize::from(id.0)];
         for item in mem::take(&mut process.held) {
             self.arrives_again(&item);
             self.agenda.put(now, Class::Ready, item);
@@ -349,7 +398,11 @@ impl World {
     pub(super) fn resume_client(&mut self, name: u8) {
         let now = self.now();
         let customer = &mut self.customers[usize::from(name)];
-        customer.paused = false;
+        let was_paused = mem::replace(&mut customer.paused, false);
+        if was_paused && self.tell.is_some() {
+            self.tell(Told::Resumed { end: End::Client(name) });
+        }
+        let customer = &mut self.customers[usize::from(name)];
         for item in mem::take(&mut customer.held) {
             self.arrives_again(&item);
             self.agenda.put(now, Class::Ready, item);
@@ -361,7 +414,7 @@ impl World {
     fn arrives_again(&mut self, item: &Item) {
         match item {
             Item::Deliver { from, to, .. } => self.network.arrives_again(from.0, to.0),
-            Item::Request { connection, .. } | Item::HungUp { connection } => {
+            Item::Request { connection, .. } | Item::HungUp { connection, .. } => {
                 let (client, node) = self.ends(*connection);
                 self.network.arrives_again(client, node);
             }
@@ -379,6 +432,10 @@ impl World {
         process.skew = ppm;
         process.clock.set_skew(now, ppm);
         self.outcome.counters.count(Counter::ClocksSkewed);
+        if self.tell.is_some() {
+            self.tell(Told::Skewed { node: id, ppm });
+        }
+        let process = &mut self.processes[usize::from(id.0)];
         if let Some((handle, _)) = process.timer.take() {
             self.agenda.cancel(handle);
             self.schedule(id);
@@ -387,14 +444,13 @@ impl World {
     }
 
     fn slow(&mut self, id: NodeId, what: Slow, by: Span, back: Option<Span>) -> bool {
+        self.slow_down(id, what, by);
         match what {
             Slow::Disk => {
-                self.processes[usize::from(id.0)].slow_disk = by;
                 self.outcome.counters.count(Counter::DiskSlow);
                 self.later(back, Over::SlowDisk(id));
             }
             Slow::Links => {
-                self.network.slow_down(id, by);
                 self.outcome.counters.count(Counter::LinksSlow);
                 self.later(back, Over::SlowLinks(id));
             }
@@ -411,6 +467,9 @@ impl World {
             other => unreachable!("{other:?} cuts no link"),
         };
         let block = self.network.block(action, node);
+        if self.tell.is_some() {
+            self.tell_of_cut(block);
+        }
         self.outcome.counters.count(counter);
         self.later(back, Over::Block(block));
         true

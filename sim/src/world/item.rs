@@ -1,6 +1,6 @@
 //! What the agenda holds: everything that will happen, unless it is cancelled or whom it concerns has died.
 
-use super::network::BlockId;
+use super::{network::BlockId, told::LetterId};
 use crate::choice::mix;
 use crate::scenario::event::Subject;
 use ios_core::{
@@ -21,6 +21,8 @@ pub enum Item {
         from: NodeId,
         /// Who gets it.
         to: NodeId,
+        /// Its name in a trace.
+        letter: LetterId,
         /// What it says.
         message: PeerMessage,
     },
@@ -28,6 +30,8 @@ pub enum Item {
     Request {
         /// On which connection.
         connection: ConnectionId,
+        /// Its name in a trace.
+        letter: LetterId,
         /// What it asks.
         request: ClientRequest,
     },
@@ -35,6 +39,8 @@ pub enum Item {
     Response {
         /// On which connection.
         connection: ConnectionId,
+        /// Its name in a trace.
+        letter: LetterId,
         /// What it says.
         response: ClientResponse,
     },
@@ -69,6 +75,8 @@ pub enum Item {
     HungUp {
         /// Which connection.
         connection: ConnectionId,
+        /// Its name in a trace.
+        letter: LetterId,
     },
     /// A member learns that its link to a peer works or is broken.
     Link {
@@ -157,7 +165,7 @@ impl Item {
     /// from what nodes do, and state hashes are folded in when batches are applied.
     pub fn word(&self) -> u64 {
         let (kind, a, b) = match self {
-            Item::Deliver { from, to, message } => {
+            Item::Deliver { from, to, message, .. } => {
                 let subject = Subject::of(message);
                 let view = subject.view.map_or(0, |view| view.round << 8 | u64::from(view.node.0));
                 let index = subject.index.map_or(0, |index| index.0);
@@ -171,7 +179,7 @@ impl Item {
                 (5, u64::from(client.0), (*endpoint as u64) << 1 | u64::from(connection.is_some()))
             }
             Item::Broken { connection } => (6, connection.0, 0),
-            Item::HungUp { connection } => (7, connection.0, 0),
+            Item::HungUp { connection, .. } => (7, connection.0, 0),
             Item::Link { node, peer, up } => (8, u64::from(node.0.0) << 8 | u64::from(peer.0.0), u64::from(*up)),
             Item::Turn { node } => (9, u64::from(node.0), 0),
             Item::Timer { node } => (10, u64::from(node.0), 0),
@@ -190,8 +198,8 @@ impl Item {
     pub fn into_input(self) -> Option<Input> {
         Some(match self {
             Item::Deliver { from, message, .. } => Input::Peer { from, message },
-            Item::Request { connection, request } => Input::Client { connection, request },
-            Item::HungUp { connection } => Input::Gone { connection },
+            Item::Request { connection, request, .. } => Input::Client { connection, request },
+            Item::HungUp { connection, .. } => Input::Gone { connection },
             Item::Link { peer, up, .. } => Input::Link { peer: peer.0, up },
             Item::DiskTold { op, result, .. } => Input::Disk { op, result },
             Item::Turn { .. } | Item::Timer { .. } => Input::Wake,

@@ -12,7 +12,7 @@
 //! (Not all that any of them has at one moment: while sessions are kept alive there is always something new, and who
 //! is told of it later than others is never quite there.)
 
-use super::{Phase, World, agenda::Class, customer::Origin, item::Item};
+use super::{Phase, World, agenda::Class, customer::Origin, item::Item, told::Told};
 use crate::{
     oracle::Oracle,
     scenario::{Liveness, Operation, Target, Verb},
@@ -73,7 +73,7 @@ impl World {
 
     fn heal_nodes(&mut self, nodes: NodeSet) {
         if self.tell.is_some() {
-            self.tell(|| format!("{nodes} heal for good"));
+            self.tell(Told::Healed { nodes });
         }
         self.healed = nodes;
         self.network.heal_for_ever(nodes);

@@ -17,6 +17,7 @@
 //! | [`process`], `driver` | members, and the loop around one step of a node |
 //! | [`customer`], `client_driver` | clients, and the loop around one step of a client |
 //! | `notes` | what nodes say happened, counted |
+//! | [`told`], `telling` | the events of a run, for whoever traces it |
 //! | [`plan`], `faults`, [`atlas`] | triggers, what a line does, and which damage is allowed |
 //! | `liveness`, `judgement` | the second phase, and the end |
 //!
@@ -38,6 +39,8 @@ pub mod network;
 mod notes;
 pub mod plan;
 pub mod process;
+mod telling;
+pub mod told;
 
 use crate::{
     choice::{Chooser, Stream, mix},
@@ -66,19 +69,17 @@ use network::Network;
 use plan::{Happening, Plan};
 use process::Process;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use told::{LetterId, Tell, Told};
 
 /// Runs a scenario from beginning to end.
 pub fn run(scenario: &Scenario) -> Outcome {
     World::default().run(scenario)
 }
 
-/// Runs a scenario and tells every event to `tell`, one line each.
+/// Runs a scenario and tells `tell` every event.
 pub fn trace(scenario: &Scenario, tell: Tell) -> Outcome {
     World { tell: Some(tell), ..World::default() }.run(scenario)
 }
-
-/// Takes the lines of a trace.
-pub type Tell = Box<dyn FnMut(&str)>;
 
 /// Chance, per million, that a run sends every message through its encoding.
 const ENCODED: u32 = 50_000;
@@ -110,6 +111,8 @@ pub struct World {
     client_outputs: Vec<ClientOutput>,
     /// Present in runs that encode.
     encoder: Option<Encoder>,
+    /// The last letter that was given a name.
+    letters: LetterId,
     tell: Option<Tell>,
     /// Present in runs whose protocol events somebody wants to know.
     moments: Option<Vec<Moment>>,
@@ -183,6 +186,7 @@ impl World {
         self.connections.clear();
         self.history = History::new();
         self.records.clear();
+        self.letters = LetterId::default();
         self.outputs.clear();
         self.client_outputs.clear();
         let nodes = usize::from(scenario.cluster.nodes);
@@ -288,17 +292,11 @@ impl World {
         self.outcome.digest = mix(self.outcome.digest.rotate_left(5) ^ word);
     }
 
-    /// Says something to whoever traces. The text is made only then.
-    #[cold]
-    fn tell(&mut self, text: impl FnOnce() -> String) {
-        let now = self.agenda.now();
-        if let Some(tell) = &mut self.tell {
-            tell(&format!("{:>12} {}", now.0 / 1000, text()));
-        }
-    }
-
     fn conclude(&mut self) -> Outcome {
         let mut outcome = std::mem::take(&mut self.outcome);
+        if let Some(violation) = outcome.violation.as_ref().filter(|_| self.tell.is_some()) {
+            self.tell(Told::Violated(violation.clone()));
+        }
         outcome.ended = self.now();
         outcome.operations = self.records.len() as u64;
         if let Some(ghost) = &self.ghost {

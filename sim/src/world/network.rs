@@ -247,6 +247,12 @@ impl Network {
         id
     }
 
+    /// The links of a block, from whom to whom.
+    pub fn blocked_by(&self, id: BlockId) -> impl Iterator<Item = (u8, u8)> {
+        let links = self.blocks.iter().filter(move |block| block.id == id).flat_map(|block| &block.links);
+        links.map(|link| ((*link / u16::from(self.ends)) as u8, (*link % u16::from(self.ends)) as u8))
+    }
+
     /// Ends one block, if it has not ended yet.
     pub fn unblock(&mut self, id: BlockId) {
         if let Some(place) = self.blocks.iter().position(|block| block.id == id) {

@@ -39,18 +39,46 @@ fn equal_scenarios_give_equal_runs_whatever_ran_before_them() {
 }
 
 #[test]
-fn a_trace_changes_nothing_and_tells_every_event() {
-    let lines = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
-    let told = lines.clone();
-    let traced = trace(&calm(), Box::new(move |line| told.borrow_mut().push(line.to_string())));
-    assert_eq!(traced.digest, run(&calm()).digest);
-    // What a node or a client asks for is indented below its event.
-    let events = lines.borrow().iter().filter(|line| !line[EVENT_COLUMN..].starts_with(' ')).count();
-    assert!(events as u64 >= traced.events && traced.events > 500, "{events} lines for {} events", traced.events);
+fn a_trace_changes_nothing_and_every_letter_comes_to_its_end() {
+    let untraced = run(&calm());
+    let (traced, told) = told_of(&calm());
+    assert_eq!(traced, untraced);
+    let count = |is: fn(&Told) -> bool| told.iter().filter(|told| is(told)).count() as u64;
+    let sent = count(|told| matches!(told, Told::Sent { .. }));
+    let [delivered, lost] =
+        [count(|told| matches!(told, Told::Delivered { .. })), count(|told| matches!(told, Told::Lost { .. }))];
+    assert!(sent > 300 && delivered + lost <= sent && sent - delivered - lost < 50, "{sent}, {delivered}, {lost}");
+    assert_eq!(count(|told| matches!(told, Told::Begun { .. })), traced.operations);
+    assert_eq!(count(|told| matches!(told, Told::Ended { .. })), traced.operations);
+    assert!(count(|told| matches!(told, Told::Chosen { .. })) > 10);
 }
 
-/// Where the text of an event begins in a line of a trace.
-const EVENT_COLUMN: usize = 13;
+#[test]
+fn a_trace_of_hostile_runs_changes_nothing_and_is_in_order() {
+    for seed in 0..12 {
+        let scenario = generate(Profile::Swarm, seed);
+        let (traced, told) = told_of(&scenario);
+        assert_eq!(traced, run(&scenario), "seed {seed}");
+        let mut sent = std::collections::BTreeSet::new();
+        for told in &told {
+            match told {
+                Told::Sent { letter, .. } => assert!(sent.insert(*letter), "{told} twice"),
+                Told::Delivered { letter } | Told::Lost { letter, .. } | Told::Held { letter } => {
+                    assert!(sent.contains(letter), "{told}, and was never sent");
+                }
+                _ => assert!(!told.to_string().is_empty()),
+            }
+        }
+    }
+}
+
+/// A run and what it told.
+fn told_of(scenario: &Scenario) -> (Outcome, Vec<Told>) {
+    let told = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
+    let into = told.clone();
+    let outcome = trace(scenario, Box::new(move |_, told| into.borrow_mut().push(told.clone())));
+    (outcome, told.take())
+}
 
 #[test]
 fn another_seed_is_another_run() {
