@@ -10,6 +10,7 @@ pub mod outcome;
 pub mod report;
 pub mod scenario;
 pub mod shrink;
+pub mod story;
 pub mod study;
 pub mod sweep;
 pub mod world;

@@ -21,6 +21,7 @@ use sim::{
     outcome::{Counter, CounterKind, Outcome},
     report::{self, Summary},
     scenario::{Scenario, parse},
+    story,
     sweep::{self, Campaign, Shard, Sweep},
     world::{self, World, told::Told},
 };
@@ -109,10 +110,13 @@ enum Command {
     },
     /// Make a scenario that fails as small as it gets
     Shrink(ShrinkArgs),
-    /// Tell the run of a scenario file as a story, one line an event
+    /// Tell the run of a scenario file as a story: which lines mattered, what happened, what went wrong
     Explain {
         /// The scenario
         file: PathBuf,
+        /// Tell every single event instead
+        #[arg(long)]
+        events: bool,
     },
     /// Measure, in virtual time, what quorum sizes and ways of replicating cost and gain; succeed if that is as it
     /// should be
@@ -145,7 +149,7 @@ fn main() -> ExitCode {
             Ok(EXPECTED)
         }
         Some(Command::Shrink(args)) => shrink_command::run(&args, &print).map(|()| EXPECTED),
-        Some(Command::Explain { file }) => explain(&file),
+        Some(Command::Explain { file, events }) => explain(&file, events),
         Some(Command::Study(args)) => study(&args),
         Some(Command::Endurance(args)) => endurance(&args),
         Some(Command::Check(args)) => check(&args),
@@ -314,18 +318,26 @@ fn check(args: &CheckArgs) -> Result<u8, String> {
 }
 
 /// Where the line of an event is cut off: whole segments of zeros tell nothing.
-const STORY_WIDTH: usize = 300;
+const EVENT_WIDTH: usize = 300;
 
-/// Tells every event, then the report.
-fn explain(file: &Path) -> Result<u8, String> {
+/// Tells the story, or every event and then the report.
+fn explain(file: &Path, events: bool) -> Result<u8, String> {
     let scenario = read(file)?;
-    let tell = |time: Time, told: &Told| {
-        let line = format!("{:>12} {told}", time.0 / 1000);
-        let end = line.char_indices().nth(STORY_WIDTH).map_or(line.len(), |(end, _)| end);
-        print(&format!("{}\n", &line[..end]));
+    let name = file.display().to_string();
+    let outcome = if events {
+        let tell = |time: Time, told: &Told| {
+            let line = format!("{:>12} {told}", time.0 / 1000);
+            let end = line.char_indices().nth(EVENT_WIDTH).map_or(line.len(), |(end, _)| end);
+            print(&format!("{}\n", &line[..end]));
+        };
+        let outcome = sweep::run_caught(&mut |scenario| world::trace(scenario, Box::new(tell)), &scenario);
+        print(&report::run(&name, &scenario, &outcome));
+        outcome
+    } else {
+        let story = story::tell(&name, &scenario);
+        print(&story.text);
+        story.outcome
     };
-    let outcome = sweep::run_caught(&mut |scenario| world::trace(scenario, Box::new(tell)), &scenario);
-    print(&report::run(&file.display().to_string(), &scenario, &outcome));
     let as_expected = report::against_expectation(&scenario, &outcome).is_none();
     Ok(if as_expected { EXPECTED } else { VIOLATED })
 }

@@ -365,13 +365,13 @@ mod tests {
         let failing = Scenario { expect: Expect::Violation(Oracle::Window), ..scenario };
         assert!(against_expectation(&failing, &outcome).unwrap().contains("nothing was violated"));
         for (oracle, holds) in [(Oracle::Window, true), (Oracle::Commit, false)] {
-            outcome.violation = Some(Violation { oracle, time: Time(1), text: "seen".into() });
+            outcome.violation = Some(Violation { oracle, time: Time(1_002_003), text: "seen".into() });
             assert_eq!(against_expectation(&failing, &outcome).is_none(), holds);
             assert_eq!(idle_part(&failing, &outcome), None);
         }
         let report = run("name", &failing, &outcome);
         assert!(
-            report.contains("not  when any leads") && report.contains("VIOLATION of commit at 1ns: seen"),
+            report.contains("not  when any leads") && report.contains("VIOLATION of commit at 1002us: seen"),
             "{report}"
         );
     }

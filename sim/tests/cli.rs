@@ -139,6 +139,8 @@ fn what_fails_is_made_small() {
     check(folder, &["replay", "new/small.ios"], 0, "as expected, violation liveness");
     let small = std::fs::read_to_string(folder.join("new/small.ios")).unwrap();
     assert!(small.contains("# Shrunk from 10 lines of large.ios.") && small.lines().count() < 10, "{small}");
+    check(folder, &["explain", "new/small.ios"], 0, "What mattered");
+    check(folder, &["explain", "new/small.ios", "--events"], 0, "verdict VIOLATION of liveness");
     check(folder, &["shrink", "large.ios"], 0, "expect violation liveness");
     check(folder, &["shrink", "large.ios", "--budget", "1"], 0, "the budget ran out");
     std::fs::write(folder.join("good.ios"), "ios-scenario 1\nrun 500ms\n").unwrap();

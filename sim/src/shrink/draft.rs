@@ -13,7 +13,7 @@ const HEAD: usize = 2;
 
 /// The lines of a scenario.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Draft {
+pub(crate) struct Draft {
     lines: Vec<String>,
 }
 
@@ -29,12 +29,12 @@ pub struct Size {
 }
 
 impl Draft {
-    pub(super) fn of(scenario: &Scenario) -> Self {
+    pub(crate) fn of(scenario: &Scenario) -> Self {
         Self { lines: scenario.to_string().lines().map(str::to_string).collect() }
     }
 
     /// The scenario that it is, if it is one.
-    pub(super) fn read(&self) -> Option<Scenario> {
+    pub(crate) fn read(&self) -> Option<Scenario> {
         self.lines.iter().map(|line| format!("{line}\n")).collect::<String>().parse().ok()
     }
 
@@ -44,7 +44,7 @@ impl Draft {
     }
 
     /// The places of lines that may be taken out: all but what says what the scenario is.
-    pub(super) fn lines(&self) -> Vec<usize> {
+    pub(crate) fn lines(&self) -> Vec<usize> {
         let may_go = |place: &usize| !["seed ", "run "].iter().any(|word| self.lines[*place].starts_with(word));
         (HEAD..self.lines.len()).filter(may_go).collect()
     }
@@ -56,13 +56,17 @@ impl Draft {
         (0..self.lines.len()).filter(|place| sets(&self.lines[*place])).collect()
     }
 
-    pub(super) fn without_lines(&self, out: &[usize]) -> Self {
+    pub(crate) fn without_lines(&self, out: &[usize]) -> Self {
         let kept = self.lines.iter().enumerate().filter(|(place, _)| !out.contains(place));
         Self { lines: kept.map(|(_, line)| line.clone()).collect() }
     }
 
     pub(super) fn words(&self, line: usize) -> Vec<&str> {
         self.lines[line].split(' ').collect()
+    }
+
+    pub(crate) fn line(&self, place: usize) -> &str {
+        &self.lines[place]
     }
 
     pub(super) fn count(&self) -> usize {

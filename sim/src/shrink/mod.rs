@@ -12,6 +12,7 @@ mod draft;
 mod moments;
 mod passes;
 
+pub(crate) use draft::Draft;
 pub use draft::Size;
 
 use crate::{
@@ -21,7 +22,6 @@ use crate::{
     sweep::run_caught,
     world::{Moment, World},
 };
-use draft::Draft;
 use std::collections::BTreeMap;
 
 /// How many events shrinking may simulate if nobody says otherwise: some twenty seconds at most.

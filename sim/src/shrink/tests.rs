@@ -1,3 +1,5 @@
+//! Shrinking a pretended world to what matters, and a real one to a file that fails in the same way.
+
 use super::*;
 use crate::{
     generator::{Profile, generate},

@@ -1,0 +1,337 @@
+//! Which events are worth a sentence, and what is said of those between them.
+
+use super::{counted, moment};
+use crate::{
+    history::Outcome,
+    scenario::{Action, End, Scenario},
+    world::{
+        disk::Aftermath,
+        told::{Loss, Reply, Told},
+    },
+};
+use ios_core::{
+    ids::{Index, NodeId},
+    interface::{Note, StepDown},
+    time::{Span, Time},
+};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    fmt::Write,
+};
+
+/// Up to so many operations are told one by one.
+const FEW: u32 = 12;
+/// How many events are kept in case the next one is a violation, and how many of them are told, how far.
+const RECENT: usize = 400;
+const LAST_STEPS: usize = 16;
+const STEP_WIDTH: usize = 160;
+
+/// Listens to a run and keeps what is worth telling.
+#[derive(Debug)]
+pub(super) struct Narrator {
+    text: String,
+    /// Every operation and every choice is told, because there are few.
+    in_detail: bool,
+    meanwhile: Meanwhile,
+    /// Members that have begun to run since anything else was told, and when the first did.
+    started: Vec<NodeId>,
+    first_start: Time,
+    /// The last events as a trace has them, in case the next one is a violation.
+    recent: VecDeque<(Time, String)>,
+}
+
+/// What is summed up.
+#[derive(Debug, Default)]
+struct Meanwhile {
+    answered: u64,
+    not_done: u64,
+    unknown: u64,
+    retries: u64,
+    chosen: Vec<Index>,
+    dropped: u64,
+    cut_off: u64,
+    snapshots: u64,
+    canvasses: u64,
+}
+
+impl Narrator {
+    pub(super) fn new(scenario: &Scenario) -> Self {
+        let asked = scenario.plan.iter().filter(|line| matches!(line.action, Action::Client { .. })).count();
+        Self {
+            text: String::new(),
+            in_detail: scenario.workload.ops + asked as u32 <= FEW,
+            meanwhile: Meanwhile::default(),
+            started: Vec::new(),
+            first_start: Time::ZERO,
+            recent: VecDeque::new(),
+        }
+    }
+
+    pub(super) fn hear(&mut self, time: Time, told: &Told) {
+        if let Told::Violated(violation) = told {
+            self.tell_what_gathered();
+            return self.tell_the_last_steps(&violation.text);
+        }
+        self.remember(time, told);
+        if let Told::Started { node, life: 1 } = told {
+            if self.started.is_empty() {
+                self.first_start = time;
+            }
+            self.started.push(*node);
+            return;
+        }
+        if let Some(sentence) = self.sentence(told) {
+            self.tell_what_gathered();
+            self.say(time, &sentence);
+        }
+    }
+
+    fn remember(&mut self, time: Time, told: &Told) {
+        if self.recent.len() >= RECENT {
+            self.recent.pop_front();
+        }
+        self.recent.push_back((time, told.to_string().trim().to_string()));
+    }
+
+    /// The last events of the members that a violation names, one by one.
+    fn tell_the_last_steps(&mut self, violation: &str) {
+        let words = |text: &str| -> Vec<String> {
+            let names = text.split(|char: char| !char.is_ascii_alphanumeric());
+            names.filter(|word| is_member(word)).map(str::to_string).collect()
+        };
+        let named = words(violation);
+        let about =
+            |(_, text): &&(Time, String)| named.is_empty() || words(text).iter().any(|name| named.contains(name));
+        let mut last: Vec<&(Time, String)> = self.recent.iter().rev().filter(about).take(LAST_STEPS).collect();
+        last.reverse();
+        let mut text = String::from("\nStep by step, at last\n");
+        for (time, step) in last {
+            let end = step.char_indices().nth(STEP_WIDTH).map_or(step.len(), |(end, _)| end);
+            writeln!(text, "  {} {}", moment(*time), &step[..end]).expect("a string takes all");
+        }
+        self.text += &text;
+    }
+
+    /// The whole story.
+    pub(super) fn end(&mut self) -> String {
+        self.tell_what_gathered();
+        std::mem::take(&mut self.text)
+    }
+
+    fn say(&mut self, time: Time, sentence: &str) {
+        writeln!(self.text, "  {} {sentence}", moment(time)).expect("a string takes all");
+    }
+
+    /// Tells what has gathered before the next sentence.
+    fn tell_what_gathered(&mut self) {
+        if !self.started.is_empty() {
+            let names: Vec<String> = std::mem::take(&mut self.started).iter().map(NodeId::to_string).collect();
+            self.say(
+                self.first_start,
+                &format!("{} {}.", list(&names), if names.len() == 1 { "starts" } else { "start" }),
+            );
+        }
+        if let Some(sum) = std::mem::take(&mut self.meanwhile).sum() {
+            writeln!(self.text, "{:>18}{sum}", "").expect("a string takes all");
+        }
+    }
+
+    fn sentence(&mut self, told: &Told) -> Option<String> {
+        match told {
+            Told::Noted { node, note } => self.note(*node, note),
+            Told::Chosen { view, index, .. } => {
+                if self.in_detail {
+                    return Some(format!("Index {index} is chosen in view {view}: a quorum holds it durably."));
+                }
+                self.meanwhile.chosen.push(*index);
+                None
+            }
+            Told::Lost { why, .. } => {
+                self.meanwhile.dropped += u64::from(*why == Loss::Dropped);
+                self.meanwhile.cut_off += u64::from(*why == Loss::CutOff);
+                None
+            }
+            Told::Begun { .. } | Told::Ended { .. } | Told::ClientNoted { .. } | Told::ClientCrashed { .. } => {
+                self.client(told)
+            }
+            other => fault(other),
+        }
+    }
+
+    fn note(&mut self, node: NodeId, note: &Note) -> Option<String> {
+        Some(match note {
+            Note::Candidate { view } => format!("{node} stands for view {view}."),
+            Note::Leading { view, .. } => {
+                format!("{node} has the promises of a recovery quorum, and leads view {view}.")
+            }
+            Note::SteppedDown { view, why } => format!("{node} gives up view {view}: {}.", given_up(*why)),
+            Note::Installed { index, .. } => format!("{node} installs a snapshot up to index {index}."),
+            Note::SnapshotLost { index } => format!("{node} finds its snapshot of index {index} damaged."),
+            Note::StateDiffers { index, .. } => {
+                format!("{node} finds that its state at {index} differs from the others'.")
+            }
+            Note::Opened { unknown, loss, .. } if *unknown > 0 || *loss => {
+                let lost = if *loss { ", and records that nothing names are lost" } else { "" };
+                format!("{node} opens with {} known by name only{lost}.", counted(*unknown, "record"))
+            }
+            Note::SnapshotTaken { .. } => {
+                self.meanwhile.snapshots += 1;
+                return None;
+            }
+            Note::Canvassed { .. } => {
+                self.meanwhile.canvasses += 1;
+                return None;
+            }
+            _ => return None,
+        })
+    }
+
+    fn client(&mut self, told: &Told) -> Option<String> {
+        match told {
+            Told::Begun { client, number, operation, .. } => {
+                if self.in_detail {
+                    return Some(format!("c{client} asks: {operation} (c{client}.{number})."));
+                }
+            }
+            Told::Ended { client, number, outcome, why } => {
+                if self.in_detail {
+                    let why = why.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
+                    return Some(format!("c{client}.{number} has its answer: {}{why}.", Reply(outcome)));
+                }
+                match outcome {
+                    Outcome::Done { .. } => self.meanwhile.answered += 1,
+                    Outcome::NotDone => self.meanwhile.not_done += 1,
+                    Outcome::Unknown => self.meanwhile.unknown += 1,
+                }
+            }
+            Told::ClientCrashed { client } => {
+                return Some(format!("c{client}'s process dies with all it has in hand; a new one takes its place."));
+            }
+            _ => {
+                self.meanwhile.retries += u64::from(matches!(
+                    told,
+                    Told::ClientNoted { note: ios_core::client::ClientNote::Retried { .. }, .. }
+                ))
+            }
+        }
+        None
+    }
+}
+
+/// What was done to the cluster from outside.
+fn fault(told: &Told) -> Option<String> {
+    Some(match told {
+        Told::Started { node, life } => format!("{node} starts again, its life {life}."),
+        Told::Crashed { node, power: true } => format!("{node} loses power."),
+        Told::Crashed { node, power: false } => format!("{node}'s process dies; what it wrote can still be read."),
+        Told::PowerLost { node, aftermath: Aftermath { lost, kept, torn, .. } } => {
+            if lost + kept + torn == 0 {
+                return None;
+            }
+            format!("Of what {node} had not synced, {} are lost, {kept} kept, {torn} torn.", counted(*lost, "write"))
+        }
+        Told::Unperformed { node, outputs } => {
+            format!(
+                "That was in the midst of a step: {} of {node} are never performed.",
+                counted(*outputs as u64, "output")
+            )
+        }
+        Told::Fenced { node, fault } => format!("{node} stops itself: {fault}."),
+        Told::Stopped { node } => format!("{node} has stopped in good order."),
+        Told::Paused { end: End::Client(_) } | Told::Resumed { end: End::Client(_) } => return None,
+        Told::Paused { end } => format!("{end} is paused: it takes nothing in, and time goes on."),
+        Told::Resumed { end } => format!("{end} goes on where it was."),
+        Told::SyncFailed { node, .. } => format!("A disk operation of {node} ends in an error."),
+        Told::Acted { action: Action::Partition { .. } | Action::Isolate { .. } | Action::Cut { .. }, .. } => {
+            return None;
+        }
+        Told::CutOff { links, .. } => format!("What is sent {} from now on is lost.", routes(links)),
+        Told::Joined { block: Some(_) } => "A cut is over.".to_string(),
+        Told::Joined { block: None } => "Every cut is over.".to_string(),
+        Told::Rotted { node, file, part, damage } => format!("Bytes of {node} rot, in its {file}: {part}, {damage}."),
+        Told::Slowed { node, what, by: Span::ZERO } => format!("{node}'s {what} is as fast as ever."),
+        Told::Slowed { node, what, by } => format!("{node}'s {what} becomes slower by {by}."),
+        Told::Skewed { node, ppm } => format!("{node}'s clock is off by {ppm} millionths from now on."),
+        Told::Healed { nodes } => format!("Faults are over: {nodes} heal for good, the rest stays as it is."),
+        Told::InVain { line } => format!("Line {} of the plan changes nothing.", line + 1),
+        _ => return None,
+    })
+}
+
+fn given_up(why: StepDown) -> &'static str {
+    match why {
+        StepDown::HigherView => "it heard from the leader of a higher view",
+        StepDown::NoQuorum => "no replication quorum has answered it for an election timeout",
+        StepDown::DiskStalled => "its disk has not answered for an election timeout",
+        StepDown::HigherPromise => "it learned of a higher promise",
+        StepDown::Renewed => "it goes on in a higher view of its own",
+        StepDown::TimedOut => "no recovery quorum has answered it for an election timeout",
+        StepDown::Overtaken => "it learned something that another leader must have done",
+        StepDown::Stopping => "it stops",
+        StepDown::Transferred => "it has handed its place to another member",
+    }
+}
+
+/// Whether a word is a member's name.
+fn is_member(word: &str) -> bool {
+    word.strip_prefix('n').is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// Links, those of senders with the same receivers together.
+fn routes(links: &[(End, End)]) -> String {
+    let mut by_sender: BTreeMap<End, BTreeSet<End>> = BTreeMap::new();
+    for (from, to) in links {
+        by_sender.entry(*from).or_default().insert(*to);
+    }
+    let mut by_receivers: BTreeMap<&BTreeSet<End>, Vec<String>> = BTreeMap::new();
+    for (from, to) in &by_sender {
+        by_receivers.entry(to).or_default().push(from.to_string());
+    }
+    let route = |(to, from): (&&BTreeSet<End>, &Vec<String>)| {
+        let to: Vec<String> = to.iter().map(End::to_string).collect();
+        format!("from {} to {}", list(from), list(&to))
+    };
+    by_receivers.iter().map(route).collect::<Vec<_>>().join(", and ")
+}
+
+fn list(names: &[String]) -> String {
+    match names {
+        [] => String::new(),
+        [one] => one.clone(),
+        [most @ .., last] => format!("{} and {last}", most.join(", ")),
+    }
+}
+
+impl Meanwhile {
+    /// One line; nothing if nothing happened.
+    fn sum(self) -> Option<String> {
+        let mut parts = Vec::new();
+        let plural = |number: u64| if number == 1 { "" } else { "s" };
+        for (number, one) in
+            [(self.answered, "answered"), (self.not_done, "not done"), (self.unknown, "of unknown outcome")]
+        {
+            if number > 0 {
+                parts.push(format!("{number} operation{} {one}", plural(number)));
+            }
+        }
+        if let (Some(first), Some(last)) = (self.chosen.iter().min(), self.chosen.iter().max()) {
+            parts.push(if first == last {
+                format!("index {first} chosen")
+            } else {
+                format!("indexes {first} to {last} chosen")
+            });
+        }
+        for (number, one, many) in [
+            (self.retries, "retry", "retries"),
+            (self.snapshots, "snapshot taken", "snapshots taken"),
+            (self.canvasses, "canvass for a new leader", "canvasses for a new leader"),
+            (self.dropped, "message dropped", "messages dropped"),
+            (self.cut_off, "message cut off", "messages cut off"),
+        ] {
+            if number > 0 {
+                parts.push(format!("{number} {}", if number == 1 { one } else { many }));
+            }
+        }
+        (!parts.is_empty()).then(|| format!("({})", parts.join(", ")))
+    }
+}
