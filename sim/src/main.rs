@@ -59,7 +59,8 @@ struct RunArgs {
     /// Run the clusters of seeds A to B, B excluded
     #[arg(long, value_name = "A..B", value_parser = seeds)]
     seeds: Option<Range<u64>>,
-    /// What kind of clusters a seed stands for: swarm (every kind of fault), calm (none), perf (none, large workload)
+    /// What kind of clusters a seed stands for: swarm (every kind of fault), beyond (more damage than
+    /// can be survived, safety only), calm (none), perf (none, large workload)
     #[arg(long, default_value = "swarm", value_parser = profile)]
     profile: Profile,
     /// Threads; as many as there are processors if absent

@@ -97,6 +97,8 @@ counters! {
     RotIdentity: Fault = "rot_identity",
     /// Snapshots that rotted.
     RotSnapshot: Fault = "rot_snapshot",
+    /// Disks that lost everything.
+    DisksWiped: Fault = "disks_wiped",
     /// Nodes whose clock ran at a wrong rate.
     ClocksSkewed: Fault = "clocks_skewed",
     /// Nodes whose links were slow.
@@ -204,6 +206,8 @@ counters! {
     Repeated: Protocol = "repeated",
     /// Sessions expired.
     SessionsExpired: Protocol = "sessions_expired",
+    /// Starts that nodes refused, as a disk too damaged entitled them to.
+    OpensRefused: Protocol = "opens_refused",
     /// Nodes that stopped themselves, as a fault entitled them to.
     Fenced: Protocol = "fenced",
 

@@ -25,7 +25,7 @@ fn unusable_input_is_refused_with_exit_2() {
     check(folder, &["--seed", "x"], 2, "not a seed");
     check(folder, &["--seeds", "5..5"], 2, "no seed in 5..5");
     check(folder, &["--seeds", "0..9", "--shard", "2/2"], 2, "no shard 2 of 2");
-    check(folder, &["--seeds", "0..9", "--profile", "wild"], 2, "swarm, calm, perf");
+    check(folder, &["--seeds", "0..9", "--profile", "wild"], 2, "swarm, beyond, calm, perf");
     check(folder, &["--seeds", "0..9", "--for", "10"], 2, "90s, 10m or 2h");
     check(folder, &["--seed", "1", "--jobs", "2"], 2, "--seeds");
     check(folder, &["replay", "absent.ios"], 2, "cannot read absent.ios");
@@ -160,6 +160,7 @@ fn lists_name_oracles_faults_and_counters() {
     let text = check(folder.path(), &["list"], 0, "linearizability");
     assert!(text.contains("crashes_power") && text.contains("view_changes"), "{text}");
     check(folder.path(), &["show", "7"], 0, "ios-scenario 1");
+    check(folder.path(), &["show", "7", "--profile", "beyond"], 0, "beyond=on");
 }
 
 #[test]

@@ -266,6 +266,25 @@ fn rivals(draw: &mut Draw, scenario: &mut Scenario) {
     }
 }
 
+/// More damage than the protocol promises to survive, on any member, soon noticed; then time to serve what is false.
+pub(super) fn beyond(draw: &mut Draw, scenario: &mut Scenario) {
+    (scenario.disk.beyond, scenario.liveness) = (true, Liveness::Off);
+    for _ in 0..draw.range(2, 8) {
+        if draw.one_in(5) {
+            let node = NodeId(draw.range(0, u64::from(scenario.cluster.nodes) - 1) as u8);
+            let at = Time(draw.time(scenario.run.0 / 10, scenario.run.0));
+            scenario.plan.push(Line { condition: Condition::At(at), action: Action::Wipe { node } });
+        } else {
+            rot(draw, scenario);
+        }
+    }
+    if draw.coin() {
+        let at = Time(draw.time(scenario.run.0 / 2, scenario.run.0 * 9 / 10));
+        let action = Action::CrashAll { power: draw.coin(), back: Some(Span::millis(5)) };
+        scenario.plan.push(Line { condition: Condition::At(at), action });
+    }
+}
+
 /// Damage is noticed when a node starts, so a crash follows soon.
 fn rot(draw: &mut Draw, scenario: &mut Scenario) {
     let node = Target::Node(NodeId(draw.range(0, u64::from(scenario.cluster.nodes) - 1) as u8));

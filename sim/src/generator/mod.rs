@@ -14,7 +14,7 @@ mod draw;
 use crate::scenario::{Cluster, Scenario, Workload};
 use cluster::{clocks, cluster, disk, links, workload};
 use draw::Draw;
-use faults::{lease, liveness, plan};
+use faults::{beyond, lease, liveness, plan};
 use ios_core::time::Span;
 
 /// What kind of scenarios a sweep runs.
@@ -23,6 +23,8 @@ pub enum Profile {
     /// Every kind of fault, within what the protocol promises to survive.
     #[default]
     Swarm,
+    /// As swarm, with more damage than the protocol promises to survive: whatever is served has to be true.
+    Beyond,
     /// No faults: what is left must be fast and clean.
     Calm,
     /// No faults, and a large workload: how fast the simulator is.
@@ -31,8 +33,8 @@ pub enum Profile {
 
 impl Profile {
     /// All profiles with their names.
-    pub const NAMES: [(Profile, &'static str); 3] =
-        [(Profile::Swarm, "swarm"), (Profile::Calm, "calm"), (Profile::Perf, "perf")];
+    pub const NAMES: [(Profile, &'static str); 4] =
+        [(Profile::Swarm, "swarm"), (Profile::Beyond, "beyond"), (Profile::Calm, "calm"), (Profile::Perf, "perf")];
 
     /// Its name on the command line.
     pub fn name(self) -> &'static str {
@@ -45,6 +47,11 @@ pub fn generate(profile: Profile, seed: u64) -> Scenario {
     let mut draw = Draw::new(seed);
     let scenario = match profile {
         Profile::Swarm => swarm(&mut draw, seed),
+        Profile::Beyond => {
+            let mut scenario = swarm(&mut draw, seed);
+            beyond(&mut draw, &mut scenario);
+            scenario
+        }
         Profile::Calm => {
             let cluster = cluster(&mut draw);
             let run = Scenario::default().run;
@@ -154,7 +161,7 @@ fn be_patient(scenario: &mut Scenario, slow: bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scenario::check;
+    use crate::scenario::{Action, Liveness, check};
 
     #[test]
     fn every_generated_scenario_is_legal_and_reads_back() {
@@ -167,6 +174,24 @@ mod tests {
                 assert_eq!(generate(profile, seed), scenario);
             }
         }
+    }
+
+    #[test]
+    fn beyond_what_is_survived_disks_are_wiped_and_nothing_has_to_finish() {
+        let band: Vec<Scenario> = (0..100).map(|seed| generate(Profile::Beyond, seed)).collect();
+        let wipes = |scenario: &Scenario| scenario.plan.iter().any(|line| matches!(line.action, Action::Wipe { .. }));
+        assert!(band.iter().any(wipes) && band.iter().any(|scenario| !wipes(scenario)));
+        assert!(band.iter().all(|scenario| scenario.disk.beyond && scenario.liveness == Liveness::Off));
+        let mut world = crate::world::World::default();
+        let mut sum = crate::outcome::Counters::default();
+        for scenario in &band[..40] {
+            let outcome = world.run(scenario);
+            assert_eq!(outcome.violation, None, "{scenario}");
+            sum.merge(&outcome.counters);
+        }
+        use crate::outcome::Counter::{OpensRefused, RotRefused, RottenFound};
+        assert!(sum.get(OpensRefused) > 0 && sum.get(RottenFound) > 0, "damage shows");
+        assert_eq!(sum.get(RotRefused), 0, "and knows no measure");
     }
 
     #[test]

@@ -139,7 +139,10 @@ fn disk(scenario: &Scenario) -> Result<(), String> {
     range("slow_by", disk.slow_by)?;
     million("lost", disk.lost)?;
     million("torn", disk.torn)?;
-    million("slow", disk.slow)
+    million("slow", disk.slow)?;
+    require(!disk.beyond || scenario.liveness == Liveness::Off, || {
+        "with damage beyond what the protocol survives nothing has to finish: that wants \"liveness off\"".into()
+    })
 }
 
 fn clocks(scenario: &Scenario) -> Result<(), String> {
@@ -256,6 +259,12 @@ fn action(scenario: &Scenario, action: &Action, triggered: bool) -> Result<(), S
             require(*part != RotPart::Identity || index.is_none(), || "the identity has no index".into())?;
             require(*part != RotPart::Snapshot || index.is_none(), || "there is one snapshot at most".into())?;
             require(*index != Some(0), || "log indexes are counted from 1".into())
+        }
+        Action::Wipe { node } => {
+            member(scenario, *node)?;
+            require(!scenario.core().contains(node), || {
+                format!("{node} never comes back from that: it must not be of the core (liveness core=...)")
+            })
         }
         Action::Skew { node, ppm } => {
             target(scenario, *node, triggered)?;

@@ -214,6 +214,7 @@ record! { Disk {
     "torn" => torn;
     "slow" => slow;
     "slow_by" => slow_by;
+    "beyond" => beyond;
 } }
 
 record! { Workload {

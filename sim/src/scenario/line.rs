@@ -8,7 +8,7 @@ use super::{
 use ios_core::{message::ReadMode, time::Span};
 
 /// What an action begins with, besides the name of a client.
-const ACTIONS: [&str; 15] = [
+const ACTIONS: [&str; 16] = [
     "crash",
     "stop",
     "transfer",
@@ -22,6 +22,7 @@ const ACTIONS: [&str; 15] = [
     "heal",
     "rot",
     "fail",
+    "wipe",
     "skew",
     "slow",
 ];
@@ -60,6 +61,7 @@ pub(super) fn action(rest: &mut Words<'_>) -> Result<Action, String> {
         "heal" => Ok(Action::Heal),
         "rot" => rot(rest),
         "fail" => Ok(Action::FailDisk { node: target(rest.next("a node")?)?, back: back(rest)? }),
+        "wipe" => Ok(Action::Wipe { node: node(rest.next("a node")?)? }),
         "skew" => {
             let node = target(rest.next("a node")?)?;
             let text = rest.next("a rate error in millionths")?;

@@ -212,6 +212,9 @@ pub struct Disk {
     pub slow: u32,
     /// For how long it is then stuck.
     pub slow_by: (Span, Span),
+    /// Damage goes beyond what the protocol promises to survive: as much as can be noticed, on any member. Then nothing
+    /// has to finish, but nothing false may be served either.
+    pub beyond: bool,
 }
 
 impl Default for Disk {
@@ -222,6 +225,7 @@ impl Default for Disk {
             torn: 200_000,
             slow: 0,
             slow_by: (Span::millis(20), Span::millis(200)),
+            beyond: false,
         }
     }
 }

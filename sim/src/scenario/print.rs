@@ -187,6 +187,7 @@ impl fmt::Display for Action {
                 return write!(f, " {damage}");
             }
             Action::FailDisk { node, .. } => write!(f, "fail {node}")?,
+            Action::Wipe { node } => return write!(f, "wipe {node}"),
             Action::Skew { node, ppm } => return write!(f, "skew {node} {ppm}"),
             Action::Slow { node, what, by, .. } => write!(f, "slow {node} {what} {by}")?,
         }
@@ -216,6 +217,7 @@ impl Action {
             | Action::Disconnect { .. }
             | Action::Heal
             | Action::Rot { .. }
+            | Action::Wipe { .. }
             | Action::Skew { .. } => None,
         }
     }

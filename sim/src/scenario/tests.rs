@@ -37,6 +37,7 @@ at 20ms cut n0>n1 for=1ms
 at 20ms rot n4 body index=7 bit
 at 20ms rot n4 slot whole
 at 20ms rot n4 identity zero
+at 20ms wipe n3
 at 20ms fail n1 for=10ms
 at 20ms skew n3 -400
 at 20ms slow n3 disk 40ms for=2s
@@ -182,6 +183,8 @@ fn what_makes_no_sense_is_refused_at_its_line() {
         "when n0 sends Request heal",
         "line 2: members receive Requests and send Responses, not the other way round",
     );
+    refused("at 1ms wipe n0", "line 2: n0 never comes back from that");
+    refused("disk beyond=on", "line 2: with damage beyond what the protocol survives");
     refused("at 1ms rot n0 identity index=1 bit", "line 2: the identity has no index");
     refused("at 1ms skew n0 200000", "line 2: a clock's rate error 200000 is beyond 100000 millionths");
     refused(

@@ -249,6 +249,8 @@ fn fault(told: &Told) -> Option<String> {
         Told::Joined { block: Some(_) } => "A cut is over.".to_string(),
         Told::Joined { block: None } => "Every cut is over.".to_string(),
         Told::Rotted { node, file, part, damage } => format!("Bytes of {node} rot, in its {file}: {part}, {damage}."),
+        Told::Wiped { node } => format!("{node}'s disk loses everything."),
+        Told::Refused { node, why } => format!("{node} refuses to start: {why}."),
         Told::Slowed { node, what, by: Span::ZERO } => format!("{node}'s {what} is as fast as ever."),
         Told::Slowed { node, what, by } => format!("{node}'s {what} becomes slower by {by}."),
         Told::Skewed { node, ppm } => format!("{node}'s clock is off by {ppm} millionths from now on."),

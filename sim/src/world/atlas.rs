@@ -16,6 +16,9 @@
 //! A snapshot may rot under rule 2 alone: the identity still names it, so a node that cannot read it knows what it
 //! lost.
 //!
+//! A run *beyond* that (`disk beyond=on`) keeps to rule 1 alone: whatever is damaged can be noticed, so nothing false may
+//! be served, but nodes may refuse to start and everything may have to wait for ever.
+//!
 //! Damage happens to durable bytes. What is only in the page cache is the business of crashes.
 
 use super::{World, told::Told};
@@ -46,6 +49,8 @@ pub struct Atlas {
     disks: Vec<Chart>,
     /// Whether anything will ever rot, so that places of records are worth noting.
     charts: bool,
+    /// Whether rules 2 and 3 are off.
+    beyond: bool,
 }
 
 /// What is known of one disk.
@@ -53,8 +58,10 @@ pub struct Atlas {
 struct Chart {
     witness: Witness,
     records: Vec<Place>,
-    /// Offset of the identity slot that has rotted.
-    identity: Option<u64>,
+    /// Offsets of identity slots that have rotted.
+    identity: Vec<u64>,
+    /// Whether everything is gone.
+    wiped: bool,
     /// The snapshot that counts.
     snapshot: Option<Index>,
 }
@@ -76,9 +83,9 @@ struct Place {
 
 impl Atlas {
     /// An atlas of empty disks. `core` are the nodes that must get everything done in the end; all, if empty. Without
-    /// `charts` nothing can rot, and where records lie is not noted.
-    pub fn reset(&mut self, configuration: &Configuration, core: NodeSet, charts: bool) {
-        self.charts = charts;
+    /// `charts` nothing can rot, and where records lie is not noted. With `beyond`, damage knows no measure.
+    pub fn reset(&mut self, configuration: &Configuration, core: NodeSet, charts: bool, beyond: bool) {
+        (self.charts, self.beyond) = (charts, beyond);
         let members: NodeSet = configuration.members().iter().copied().collect();
         self.core = if core.is_empty() { members } else { core };
         self.configuration = Some(configuration.clone());
@@ -94,7 +101,7 @@ impl Atlas {
 
     /// An operation is durable. Returns what is certain now that was not before.
     pub fn durable(&mut self, id: NodeId, action: &DiskAction) -> Vec<Fact> {
-        let Chart { witness, records, identity, snapshot } = &mut self.disks[usize::from(id.0)];
+        let Chart { witness, records, identity, snapshot, .. } = &mut self.disks[usize::from(id.0)];
         match action {
             DiskAction::Create { file, .. } | DiskAction::Remove { file } => {
                 records.retain(|place| place.file != *file);
@@ -103,7 +110,7 @@ impl Atlas {
                 let covers = |slot: u64| {
                     writes.iter().any(|(offset, bytes)| *offset <= slot && slot < *offset + bytes.len() as u64)
                 };
-                *identity = identity.filter(|slot| !covers(*slot));
+                identity.retain(|slot| !covers(*slot));
             }
             DiskAction::Write { .. } | DiskAction::Read { .. } => {}
         }
@@ -129,8 +136,23 @@ impl Atlas {
         }
     }
 
+    /// A disk has lost everything.
+    pub fn wiped(&mut self, id: NodeId) {
+        self.disks[usize::from(id.0)] = Chart { wiped: true, ..Chart::default() };
+        self.spent.insert(id);
+    }
+
+    /// Whether a node may refuse to start: its disk is empty, or more of its identity is damaged than rule 3 allows.
+    pub fn may_refuse(&self, id: NodeId) -> bool {
+        let Chart { wiped, identity, .. } = &self.disks[usize::from(id.0)];
+        *wiped || identity.len() > 1
+    }
+
     /// Rule 2, if `id` were damaged as well.
     fn leaves_a_clean_quorum(&self, id: NodeId) -> bool {
+        if self.beyond {
+            return true;
+        }
         let clean = self.core.difference(self.spent.with(id));
         let configuration = self.configuration.as_ref().expect("reset before use");
         configuration.quorums().has_recovery_quorum(clean)
@@ -141,7 +163,7 @@ impl Atlas {
         let chart = &self.disks[usize::from(id.0)];
         let words = [u64::from(id.0), part as u64, index.unwrap_or(0)];
         if part == RotPart::Identity {
-            if chart.identity.is_some() {
+            if !chart.identity.is_empty() && !self.beyond {
                 return Choice::Forbidden;
             }
             let offset = choose.between(0, IDENTITY_SLOTS - 1, Stream::Rot, &words) * IDENTITY_SLOT;
@@ -182,7 +204,7 @@ impl Atlas {
         let chart = &mut self.disks[usize::from(id.0)];
         match record {
             None if part == RotPart::Snapshot => drop(self.spent.insert(id)),
-            None => chart.identity = Some(offset),
+            None => chart.identity.push(offset),
             Some(at) => {
                 let place = &mut chart.records[at];
                 place.body_rotten |= part == RotPart::Body;
@@ -355,7 +377,7 @@ mod tests {
     fn atlas(quorum: QuorumSpec, core: &[u8]) -> Atlas {
         let configuration = configuration(quorum);
         let mut atlas = Atlas::default();
-        atlas.reset(&configuration, core.iter().copied().map(NodeId).collect(), true);
+        atlas.reset(&configuration, core.iter().copied().map(NodeId).collect(), true, false);
         for id in configuration.members().to_vec() {
             let mut disk = crate::world::disk::SimDisk::default();
             for action in journal::format(id, DiskNonce(u128::from(id.0) + 1), &configuration) {

@@ -128,6 +128,12 @@ impl SimDisk {
         self.operations = 0;
     }
 
+    /// Loses everything. Nobody may be using it.
+    pub fn wipe(&mut self) {
+        self.files.clear();
+        self.flights.clear();
+    }
+
     /// Performs `action` at once and durably: how a directory is formatted before the run.
     pub fn apply_now(&mut self, action: DiskAction) {
         self.operations += 1;

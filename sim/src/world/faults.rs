@@ -64,6 +64,7 @@ impl World {
                 process.failing = Some(*back);
                 true
             }
+            (Action::Wipe { node }, _) => self.wipe(*node),
             (Action::Rot { part, index, damage, .. }, Some(node)) => self.rot(node, *part, *index, *damage),
             (Action::CrashAll { power, back }, _) => {
                 let all: Vec<NodeId> = self.processes.iter().map(|process| process.id).collect();
@@ -332,10 +333,30 @@ impl World {
                 self.tell_peers(id, before.1 + 1, true);
                 self.schedule(id);
             }
+            (Err(error), Err(_)) if self.atlas.may_refuse(id) => {
+                self.outcome.counters.count(Counter::OpensRefused);
+                if self.tell.is_some() {
+                    self.tell(Told::Refused { node: id, why: error.to_string() });
+                }
+            }
             (Err(error), _) => self.object(Oracle::Health, format!("{id} does not open: {error}")),
             (Ok(_), Err(error)) => {
                 self.object(Oracle::Health, format!("{id} opens although its journal does not: {error}"));
             }
+        }
+        true
+    }
+
+    /// The machine loses power, and its disk everything.
+    fn wipe(&mut self, id: NodeId) -> bool {
+        if self.processes[usize::from(id.0)].runs() {
+            self.crash(id, true, Some(Span::millis(10)));
+        }
+        self.processes[usize::from(id.0)].disk.wipe();
+        self.atlas.wiped(id);
+        self.outcome.counters.count(Counter::DisksWiped);
+        if self.tell.is_some() {
+            self.tell(Told::Wiped { node: id });
         }
         true
     }
@@ -497,6 +518,7 @@ fn target_of(action: &Action) -> Option<Target> {
         | Action::CrashClient { .. }
         | Action::Partition { .. }
         | Action::Cut { .. }
+        | Action::Wipe { .. }
         | Action::Heal => None,
     }
 }

@@ -213,7 +213,8 @@ impl World {
         options.client_addresses = configuration.members().iter().map(|node| (*node, node.to_string())).collect();
         self.ghost = Some(Ghost::new(&configuration, &options, fastest(&self.scenario)));
         let rots = self.scenario.plan.iter().any(|line| matches!(line.action, Action::Rot { .. }));
-        self.atlas.reset(&configuration, self.scenario.core().into_iter().collect(), rots);
+        let beyond = self.scenario.disk.beyond;
+        self.atlas.reset(&configuration, self.scenario.core().into_iter().collect(), rots, beyond);
         self.format(&configuration);
         self.config = Some(Config { node: NodeId(0), configuration, options });
         for (place, line) in self.scenario.plan.iter().enumerate() {

@@ -119,6 +119,13 @@ pub enum Told {
         /// Which of its lives, from 1.
         life: Life,
     },
+    /// A member refuses to start from what its disk holds.
+    Refused {
+        /// Which.
+        node: NodeId,
+        /// Why.
+        why: String,
+    },
     /// A member was stopped from outside.
     Crashed {
         /// Which.
@@ -275,6 +282,11 @@ pub enum Told {
         /// How much.
         damage: Damage,
     },
+    /// A disk lost everything.
+    Wiped {
+        /// Whose.
+        node: NodeId,
+    },
     /// A member's disk or links are slower by so much; zero when that is over.
     Slowed {
         /// Whose.
@@ -418,6 +430,7 @@ impl fmt::Display for Told {
             | Told::CutOff { .. }
             | Told::Joined { .. }
             | Told::Rotted { .. }
+            | Told::Wiped { .. }
             | Told::Slowed { .. }
             | Told::Skewed { .. }
             | Told::Healed { .. }
@@ -442,6 +455,7 @@ impl Told {
     fn write_member(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Told::Started { node, life } => write!(f, "{node} starts, life {life}"),
+            Told::Refused { node, why } => write!(f, "{node} refuses to start: {why}"),
             Told::Crashed { node, power: true } => write!(f, "{node} loses power"),
             Told::Crashed { node, power: false } => write!(f, "{node} crashes, its machine does not"),
             Told::PowerLost { node, aftermath: Aftermath { lost, kept, torn, .. } } => {
@@ -489,6 +503,7 @@ impl Told {
             Told::Joined { block: Some(_) } => f.write_str("a cut is over"),
             Told::Joined { block: None } => f.write_str("every cut is over"),
             Told::Rotted { node, file, part, damage } => write!(f, "{node} {file} rots: {part} {damage}"),
+            Told::Wiped { node } => write!(f, "{node} disk loses everything"),
             Told::Slowed { node, what, by: Span::ZERO } => write!(f, "{node} {what} as fast as ever"),
             Told::Slowed { node, what, by } => write!(f, "{node} {what} slower by {by}"),
             Told::Skewed { node, ppm } => write!(f, "{node} clock off by {ppm} ppm"),
