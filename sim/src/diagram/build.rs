@@ -1,7 +1,9 @@
 //! From the events of a run to lanes, arrows and spans.
 
 use super::{
-    model::{Answered, Cut, Diagram, End, How, Kind, Lane, Mark, Message, Operation, Span, State, Synced, Verdict, Write},
+    model::{
+        Answered, Cut, Diagram, End, How, Kind, Lane, Mark, Message, Operation, Span, State, Synced, Verdict, Write,
+    },
     moments::{Moment, family, of_client_note, of_note},
 };
 use crate::{

@@ -8,6 +8,7 @@ const overview = byId("overview"), tip = byId("tip"), details = byId("details");
 const [BEGIN, END] = data.shown;
 const TOP = 34, GUTTER = 96, LANE_MIN = 92, MARGIN = 60;
 const FAMILIES = ["election", "replication", "commit", "read", "snapshot", "client", "link", "heartbeat"];
+const NAMED_MAX = 700, SLOTS = 6;
 const FONT = "11px system-ui, sans-serif", BOLD = "600 11.5px system-ui, sans-serif";
 
 const state = {
@@ -18,6 +19,7 @@ const state = {
   search: "", past: null, selected: null, over: null,
 };
 let width = 0, height = 0, colour = {}, knots = null, rows = [], visible = [], matching = 0, drawn = {};
+let columns = [], shownCount = 0, glance = null;
 
 // ---- Times of handlers: the page promises to stay quick, and keeps the figures.
 const timings = {};
@@ -53,9 +55,18 @@ function flush() {
 const messages = data.messages.map((it) => ({
   sort: "message", it, at: it.sent, until: Math.max(it.sent, ...it.ends.map((end) => end.at)),
   lanes: [it.from, it.to], family: data.kinds[it.kind].family, y: 0, ys: it.ends.map(() => 0), hs: it.ends.map(() => 0),
-  label: data.kinds[it.kind].name + (it.index !== undefined ? " " + it.index
-    : it.view !== undefined ? " " + data.views[it.view] : ""),
+  label: nameOf(it) + subject(it, data.kinds[it.kind].family === "election"),
 }));
+/// Requests and responses are many things, and say in their first word which.
+function nameOf(it) {
+  const { name, family } = data.kinds[it.kind];
+  return family === "client" ? it.text.split(/[ {]/, 1)[0] : name;
+}
+/// A message of an election is about its view, any other about its index if it has one.
+function subject(it, election) {
+  if (it.index !== undefined && !(election && it.view !== undefined)) return " " + it.index;
+  return it.view !== undefined ? " " + data.views[it.view] : "";
+}
 const marks = data.marks.map((it) => ({
   sort: "mark", it, at: it.at, until: it.at, lanes: it.lane === undefined ? [] : [it.lane], y: 0,
   label: it.what + (it.index !== undefined ? " " + it.index : it.view !== undefined ? " " + data.views[it.view]
@@ -83,7 +94,7 @@ function slots() {
     let slot = ends.findIndex((end) => end <= item.at);
     if (slot < 0) slot = ends.length;
     ends[slot] = item.until;
-    item.slot = slot;
+    item.slot = slot % SLOTS;
   }
 }
 
@@ -114,7 +125,12 @@ function isShown(item) {
 
 function rebuild() {
   rows = data.lanes.map((lane, number) => number).filter((number) => state.lanes[number]);
-  for (const item of events) item.shown = isShown(item);
+  shownCount = 0;
+  for (const item of events) {
+    item.shown = isShown(item);
+    if (item.shown) shownCount += 1;
+  }
+  glance = null;
   const times = [BEGIN, END];
   if (state.even) {
     for (const item of events) {
@@ -174,7 +190,7 @@ const toY = (time) => between(knots.at, knots.height, time);
 const toTime = (y) => between(knots.height, knots.at, y);
 const screen = (y) => TOP + y * state.zoom - state.scroll;
 const laneWidth = () => Math.max((width - GUTTER - MARGIN / 2) / Math.max(rows.length, 1), LANE_MIN);
-const laneX = (lane) => GUTTER + (rows.indexOf(lane) + 0.42) * laneWidth() - state.shift;
+const laneX = (lane) => columns[lane];
 const millis = (time) => (time / 1e6).toFixed(3) + " ms";
 
 function clampView() {
@@ -261,16 +277,23 @@ function resize() {
   const style = getComputedStyle(document.documentElement);
   for (const name of ["paper", "panel", "ink", "quiet", "rule", "lane", "grid", "hatch", "pause", "bad", "good", "cut",
     "select", "focus", ...FAMILIES]) colour[name] = style.getPropertyValue("--" + name).trim();
+  glance = null;
   colour.dark = window.matchMedia("(prefers-color-scheme: dark)").matches;
 }
 
-const viewColour = (view, alpha = 1) => `hsl(${(205 + view * 137.5) % 360} ${colour.dark ? "55% 62%" : "60% 44%"} / ${alpha})`;
+// Apart from each other, and none of them the red of what is wrong or the magenta of clients.
+const HUES = [212, 168, 38, 268, 100, 190, 22, 240, 74, 290];
+function viewColour(view, alpha = 1) {
+  if (data.views[view] === "0.n0") return `hsl(210 8% 60% / ${alpha})`;
+  return `hsl(${HUES[(view + HUES.length - 1) % HUES.length]} ${colour.dark ? "50% 60%" : "58% 45%"} / ${alpha})`;
+}
 
 function draw() {
   drawn = { lanes: 0, arrows: 0, crosses: 0, downs: 0, pauses: 0, leaders: 0, cuts: 0, writes: 0, durable: 0, marks: 0,
     operations: 0, violations: 0, items: 0 };
   visible = [];
-  taken.clear();
+  columns = data.lanes.map((lane, number) => GUTTER + (rows.indexOf(number) + 0.42) * laneWidth() - state.shift);
+  taken = new Uint8Array(GRID * (Math.ceil(height / 12) + 8));
   pen.clearRect(0, 0, width, height);
   pen.lineCap = "round";
   pen.save();
@@ -292,23 +315,38 @@ function draw() {
   pen.restore();
   drawHead();
   drawOverview();
-  byId("shown").textContent = `${drawn.items} of ${events.filter((item) => item.shown).length} events in sight, ` +
+  byId("shown").textContent = `${drawn.items} of ${shownCount} events in sight, ` +
     `${events.length} in all`;
 }
 
 const inSight = (from, to) => screen(to) >= TOP - 20 && screen(from) <= height + 20;
 
 // Labels never lie on each other: each takes cells, and what finds them taken is left out.
-const taken = new Set();
+const GRID = 512;
+let taken = new Uint8Array(0);
 function room(x, y, length) {
-  const row = Math.round(y / 12), first = Math.floor(x / 16), last = Math.floor((x + length) / 16);
-  for (let cell = first; cell <= last; cell += 1) if (taken.has(row * 4096 + cell)) return false;
-  for (let cell = first; cell <= last; cell += 1) taken.add(row * 4096 + cell);
+  const row = Math.round(y / 12), first = Math.max(Math.floor(x / 16), 0);
+  const last = Math.min(Math.floor((x + length) / 16), GRID - 1);
+  if (row < 0 || (row + 1) * GRID > taken.length) return false;
+  for (let cell = first; cell <= last; cell += 1) if (taken[row * GRID + cell]) return false;
+  for (let cell = first; cell <= last; cell += 1) taken[row * GRID + cell] = 1;
   return true;
 }
 
+/// Paths by key: what has one colour is drawn in one go.
+function paths() {
+  const known = new Map();
+  const get = (key) => {
+    let path = known.get(key);
+    if (!path) known.set(key, path = new Path2D());
+    return path;
+  };
+  return { known, get };
+}
+
+let currentFont = "";
 function write(text, x, y, fill, font = FONT) {
-  pen.font = font;
+  if (font !== currentFont) pen.font = currentFont = font;
   pen.lineWidth = 3;
   pen.strokeStyle = colour.paper;
   pen.strokeText(text, x, y);
@@ -453,7 +491,8 @@ function drawSpan(item, x, y, h) {
     pen.lineWidth = 1;
     pen.strokeRect(x - half, y, w, h);
     const at = Math.min(Math.max(y + 14, TOP + 16), y + h - 4);
-    if (size > 16 && !(down && text === "not started yet" && size < 40) && room(x + half + 4, at, text.length * 6.2)) {
+    const unborn = text === "not started yet" && laneWidth() < 170;
+    if (size > 16 && !unborn && room(x + half + 4, at, text.length * 6.2)) {
       labels.push([text, x + half + 4, at, down ? colour.quiet : colour.pause, BOLD]);
     }
   }
@@ -462,15 +501,17 @@ function drawSpan(item, x, y, h) {
 
 const labels = [];
 function drawLabels() {
-  for (const [text, x, y, fill, font] of labels) write(text, x, y, fill, font);
+  currentFont = "";
+  for (const [text, x, y, fill] of labels.filter((label) => label[4] === FONT)) write(text, x, y, fill, FONT);
+  for (const [text, x, y, fill] of labels.filter((label) => label[4] === BOLD)) write(text, x, y, fill, BOLD);
   labels.length = 0;
 }
 
 function drawMessages() {
-  const paths = new Map();
+  const strokes = new Map();
   const path = (key) => {
-    if (!paths.has(key)) paths.set(key, [new Path2D(), new Path2D(), new Path2D(), new Path2D()]);
-    return paths.get(key);
+    if (!strokes.has(key)) strokes.set(key, [new Path2D(), new Path2D(), new Path2D(), new Path2D()]);
+    return strokes.get(key);
   };
   const named = [];
   for (const item of messages) {
@@ -502,7 +543,7 @@ function drawMessages() {
       if (n === 0 && !item.dim) named.push([item, x1, y1, tox, toy]);
     }
   }
-  for (const [key, [lines, heads, crosses, waits]] of paths) {
+  for (const [key, [lines, heads, crosses, waits]] of strokes) {
     const dim = key.endsWith("~"), family = dim ? key.slice(0, -1) : key;
     pen.globalAlpha = dim ? 0.1 : family === "heartbeat" || family === "link" ? 0.65 : 0.92;
     pen.strokeStyle = pen.fillStyle = colour[family];
@@ -517,7 +558,8 @@ function drawMessages() {
     pen.stroke(crosses);
   }
   pen.globalAlpha = 1;
-  for (const entry of named.length < 1500 ? named : []) nameArrow(...entry);
+  pen.font = currentFont = FONT;
+  for (const entry of named.length < NAMED_MAX ? named : []) nameArrow(...entry);
 }
 
 function head(path, x1, y1, x2, y2) {
@@ -544,43 +586,42 @@ function nameArrow(item, x1, y1, x2, y2) {
 }
 
 function drawWrites() {
-  const near = state.zoom > 0.12;
+  const near = state.zoom > 0.12, { known, get } = paths();
   for (const item of writes) {
     if (!item.shown || !inSight(item.y, item.y2)) continue;
     drawn.writes += 1;
     drawn.items += 1;
     const { how } = item.it, x = laneX(item.it.lane) - 13, y = screen(item.y), y2 = screen(item.y2);
+    const key = (how === "failed" || how === "doubt" ? "bad" : "ink") + (item.dim ? "~" : "");
     if (how === "durable") drawn.durable += 1;
-    pen.globalAlpha = item.dim ? 0.12 : 1;
-    pen.strokeStyle = pen.fillStyle = how === "failed" || how === "doubt" ? colour.bad : colour.ink;
-    pen.lineWidth = 1.1;
-    pen.beginPath();
-    pen.moveTo(x, y); pen.lineTo(x, y2);
-    pen.stroke();
-    if (near) {
-      disc(x, y, 2.6, false);
-      if (how === "durable") disc(x, y2, 3, true);
-      else if (how !== "open") {
-        pen.beginPath();
-        pen.moveTo(x - 3.5, y2 - 3.5); pen.lineTo(x + 3.5, y2 + 3.5);
-        pen.moveTo(x + 3.5, y2 - 3.5); pen.lineTo(x - 3.5, y2 + 3.5);
-        pen.stroke();
-      }
-    }
     visible.push([item, x - 1, y, x + 1, y2]);
+    const line = get("line " + key);
+    line.moveTo(x, y); line.lineTo(x, y2);
+    if (!near) continue;
+    disc(get("open " + key), x, y, 2.6);
+    if (how === "durable") disc(get("full " + key), x, y2, 3);
+    else if (how !== "open") {
+      line.moveTo(x - 3.5, y2 - 3.5); line.lineTo(x + 3.5, y2 + 3.5);
+      line.moveTo(x + 3.5, y2 - 3.5); line.lineTo(x - 3.5, y2 + 3.5);
+    }
+  }
+  pen.lineWidth = 1.1;
+  for (const what of ["line", "open", "full"]) {
+    for (const [key, path] of known) {
+      if (!key.startsWith(what)) continue;
+      pen.globalAlpha = key.endsWith("~") ? 0.12 : 1;
+      pen.strokeStyle = colour[key.includes("bad") ? "bad" : "ink"];
+      pen.fillStyle = what === "open" ? colour.paper : pen.strokeStyle;
+      if (what !== "line") pen.fill(path);
+      if (what !== "full") pen.stroke(path);
+    }
   }
   pen.globalAlpha = 1;
 }
 
-function disc(x, y, radius, filled) {
-  pen.beginPath();
-  pen.arc(x, y, radius, 0, 7);
-  if (filled) return pen.fill();
-  const fill = pen.fillStyle;
-  pen.fillStyle = colour.paper;
-  pen.fill();
-  pen.fillStyle = fill;
-  pen.stroke();
+function disc(path, x, y, radius) {
+  path.moveTo(x + radius, y);
+  path.arc(x, y, radius, 0, 7);
 }
 
 const MARKS = {
@@ -592,6 +633,7 @@ const MARKS = {
 };
 
 function drawMarks(rank) {
+  const { known, get } = paths();
   for (const item of marks) {
     if (item.it.rank !== rank || !item.shown) continue;
     const y = screen(item.y);
@@ -599,27 +641,31 @@ function drawMarks(rank) {
     drawn.marks += 1;
     drawn.items += 1;
     const margin = item.it.lane === undefined, x = margin ? GUTTER - 24 : laneX(item.it.lane);
-    const fill = colour[MARKS[item.it.what] || "quiet"];
-    pen.globalAlpha = item.dim ? 0.12 : 1;
-    pen.fillStyle = fill;
-    pen.beginPath();
-    if (rank === 1) {
-      pen.moveTo(x, y - 5); pen.lineTo(x + 5, y); pen.lineTo(x, y + 5); pen.lineTo(x - 5, y);
-    } else {
-      pen.arc(x, y, rank === 2 ? 2.4 : 1.4, 0, 7);
-    }
-    pen.fill();
-    pen.globalAlpha = 1;
+    const name = MARKS[item.it.what] || "quiet", path = get(name + (item.dim ? "~" : ""));
     visible.push([item, x, y, x, y]);
-    if (item.dim) continue;
-    const text = item.label.length > 46 ? item.label.slice(0, 45) + "…" : item.label;
-    if (margin) {
-      const shown = item.it.what === "plan" || item.it.what === "healed" ? item.it.text : text;
-      if (room(GUTTER + 2, y, shown.length * 6)) labels.push([shown, GUTTER - 14, y + 4, fill, rank === 1 ? BOLD : FONT]);
-    } else if (rank < 3 && room(x + 12, y, text.length * 5.9)) {
-      labels.push([text, x + 12, y + 4, fill, rank === 1 ? BOLD : FONT]);
+    if (rank === 1) {
+      path.moveTo(x, y - 5); path.lineTo(x + 5, y); path.lineTo(x, y + 5); path.lineTo(x - 5, y); path.closePath();
+    } else {
+      disc(path, x, y, rank === 2 ? 2.4 : 1.4);
     }
+    if (!item.dim && rank < 3) labelMark(item, x, y, margin, colour[name]);
   }
+  pen.strokeStyle = colour.paper;
+  pen.lineWidth = 2.4;
+  for (const [key, path] of known) {
+    pen.globalAlpha = key.endsWith("~") ? 0.12 : 1;
+    pen.fillStyle = colour[key.replace("~", "")];
+    if (rank < 3) pen.stroke(path);
+    pen.fill(path);
+  }
+  pen.globalAlpha = 1;
+}
+
+function labelMark(item, x, y, margin, fill) {
+  const { what, rank, text } = item.it, font = rank === 1 ? BOLD : FONT;
+  const said = what === "plan" || what === "healed" ? text : item.label;
+  const short = said.length > 46 ? said.slice(0, 45) + "…" : said, at = x + (margin ? 10 : 12);
+  if (room(at, y, short.length * 5.9)) labels.push([short, at, y + 4, fill, font]);
 }
 
 function drawOperations() {
@@ -712,7 +758,21 @@ function drawHead() {
 /// The whole run at a glance: who led, who was down, how much went on, and where the picture is.
 function drawOverview() {
   const ink = overview.getContext("2d"), tall = (y) => 6 + y / knots.whole * (height - 12);
+  if (!glance) glance = drawGlance(tall);
   ink.clearRect(0, 0, 64, height);
+  ink.drawImage(glance, 0, 0, 64, height);
+  const top = tall(Math.max(state.scroll / state.zoom, 0));
+  const bottom = tall(Math.min((state.scroll + height - TOP) / state.zoom, knots.whole));
+  ink.strokeStyle = colour.focus;
+  ink.lineWidth = 1.5;
+  ink.strokeRect(1.5, top, 61, Math.max(bottom - top, 4));
+}
+
+/// What of that changes only with filters.
+function drawGlance(tall) {
+  const picture = document.createElement("canvas"), ink = picture.getContext("2d");
+  [picture.width, picture.height] = [overview.width, overview.height];
+  ink.scale(overview.width / 64, overview.height / height);
   const members = data.lanes.filter((lane) => !lane.client).length, w = Math.min(30 / members, 8);
   for (const item of spans) {
     const { what, lane, view } = item.it;
@@ -731,11 +791,7 @@ function drawOverview() {
     ink.fillStyle = colour.bad;
     ink.fillRect(0, tall(toY(data.verdict.time)) - 1, 64, 3);
   }
-  const top = tall(Math.max(state.scroll / state.zoom, 0));
-  const bottom = tall(Math.min((state.scroll + height - TOP) / state.zoom, knots.whole));
-  ink.strokeStyle = colour.focus;
-  ink.lineWidth = 1.5;
-  ink.strokeRect(1.5, top, 61, Math.max(bottom - top, 4));
+  return picture;
 }
 
 // ---- What is under the pointer.
@@ -945,8 +1001,13 @@ function listen() {
   overview.addEventListener("pointerdown", (event) => { overview.setPointerCapture(event.pointerId); jump(event); });
   overview.addEventListener("pointermove", (event) => { if (event.buttons) jump(event); });
   document.addEventListener("keydown", key);
-  new ResizeObserver(() => act("resize", () => { resize(); clampView(); })).observe(byId("stage"));
-  window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => act("resize", resize));
+  // A canvas that changes its size is empty, so it is drawn before anybody sees that.
+  const fresh = () => { act("resize", () => { resize(); clampView(); }); cancelAnimationFrame(frame); flush(); };
+  new ResizeObserver(() => {
+    const box = byId("stage").getBoundingClientRect();
+    if (Math.max(box.width, 300) !== width || Math.max(box.height, 150) !== height) fresh();
+  }).observe(byId("stage"));
+  window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", fresh);
 }
 
 function jump(event) {
@@ -964,7 +1025,7 @@ function drag() {
   });
   canvas.addEventListener("pointermove", (event) => {
     const before = fingers.get(event.pointerId);
-    if (!before) return act("point", () => point(event));
+    if (!before) return point(event);
     const [x, y] = [event.offsetX, event.offsetY];
     moved += Math.abs(x - before[0]) + Math.abs(y - before[1]);
     const other = [...fingers].find(([id]) => id !== event.pointerId);
@@ -990,7 +1051,8 @@ function drag() {
 const spread = (a, b) => Math.max(Math.abs(a - b), 20);
 
 function point(event) {
-  state.over = hit(event.offsetX, event.offsetY);
+  const over = hit(event.offsetX, event.offsetY);
+  if (over !== state.over) act("point", () => { state.over = over; });
   canvas.classList.toggle("over", state.over !== null);
   tip.hidden = state.over === null;
   if (!state.over) return;
@@ -1045,7 +1107,7 @@ function selfTest() {
   measured.search = times("search", (n) => search(n % 2 ? "accept" : "#3"));
   clear();
   measured.pan = times("pan", (n) => { state.scroll += n % 2 ? 90 : -90; clampView(); });
-  measured.point = times("point", (n) => hit(GUTTER + n * 31, TOP + n * 17));
+  measured.point = times("point", (n) => { state.over = hit(GUTTER + n * 31, TOP + n * 17); });
   everything(false);
   const result = element("pre", "", document.body);
   result.id = "selftest";
@@ -1058,9 +1120,13 @@ rebuild();
 listen();
 select(null);
 fit();
-// Where one can read: one event after the other, at the violation if there is one.
+// Where one can read: at the violation, at the moment that the address names (#612.5ms), or where things begin.
 state.zoom = Math.max(state.zoom, 1.6);
-if (data.verdict.time !== null) toViolation(); else { state.scroll = 0; clampView(); }
+const named = /^#([0-9.]+)ms$/.exec(location.hash);
+if (named) showTime(Number(named[1]) * 1e6, 0.3);
+else if (data.verdict.time !== null) toViolation();
+else showTime(Math.min(...operations.map((item) => item.at), ...marks.filter((item) => item.it.what === "plan")
+  .map((item) => item.at), END), 0.15);
 flush();
 if (location.hash === "#selftest") selfTest();
 })();
