@@ -1,9 +1,9 @@
 //! A run as a picture: one page with a lane for each member and each client, time running down, and everything that
 //! went between them.
 //!
-//! The run is traced ([`crate::world::told`]) and made into plain data ([`model`]) here; what is drawn is decided
-//! there. The page (`page.html`, `page.css`, `page.js`) holds that data, draws what is in sight of it, and needs nothing
-//! else: no network, no font, no second file. Values in it are other people's bytes, so none of them becomes markup:
+//! The run is traced ([`crate::world::told`]) and made into plain data ([`model`]) here; the page (`page.html`,
+//! `page.css`, `page.js`) holds that data, draws what is in sight of it, and needs nothing else: no network, no font,
+//! no second file. Values in it are other people's bytes, so none of them becomes markup:
 //! the data is JSON without any `<`, and the script only ever sets text.
 //!
 //! A page is bounded. What does not fit is left out from the beginning of the run, for what went wrong is at its end,

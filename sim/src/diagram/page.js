@@ -54,7 +54,8 @@ function flush() {
 // ---- Things with a time: one list of all, so that searching, stepping and hitting know no kinds.
 const messages = data.messages.map((it) => ({
   sort: "message", it, at: it.sent, until: Math.max(it.sent, ...it.ends.map((end) => end.at)),
-  lanes: [it.from, it.to], family: data.kinds[it.kind].family, y: 0, ys: it.ends.map(() => 0), hs: it.ends.map(() => 0),
+  lanes: [it.from, it.to], family: data.kinds[it.kind].family,
+  dimmed: data.kinds[it.kind].family + "~", y: 0, ys: it.ends.map(() => 0), hs: it.ends.map(() => 0),
   label: nameOf(it) + subject(it, data.kinds[it.kind].family === "election"),
 }));
 /// Requests and responses are many things, and say in their first word which.
@@ -69,7 +70,7 @@ function subject(it, election) {
 }
 const marks = data.marks.map((it) => ({
   sort: "mark", it, at: it.at, until: it.at, lanes: it.lane === undefined ? [] : [it.lane], y: 0,
-  label: it.what + (it.index !== undefined ? " " + it.index : it.view !== undefined ? " " + data.views[it.view]
+  label: it.what + (it.index !== undefined || it.view !== undefined ? subject(it, it.what === "leads")
     : it.rank === 1 && it.what !== "starts" ? ": " + it.text : ""),
 }));
 const writes = data.writes.map((it) => ({
@@ -135,15 +136,17 @@ function rebuild() {
   if (state.even) {
     for (const item of events) {
       if (!item.shown || item.it.rank === 3) continue;
-      times.push(item.at, item.until);
+      times.push(item.at);
+      if (item.until !== item.at) times.push(item.until);
     }
     for (const item of spans) if (item.it.what === "down" || item.it.what === "paused") times.push(item.at, item.until);
     for (const item of cuts) times.push(item.at, item.until);
   }
   if (data.verdict.time !== null) times.push(data.verdict.time);
-  const sorted = Float64Array.from(times.filter((time) => time >= BEGIN && time <= END)).sort();
-  const at = [sorted[0]], height = [0];
+  const sorted = new Float64Array(times).sort();
+  const at = [BEGIN], height = [0];
   for (const time of sorted) {
+    if (time < BEGIN || time > END) continue;
     const gap = time - at[at.length - 1];
     if (gap < 1000) continue;
     const millis = gap / 1e6;
@@ -319,6 +322,8 @@ function draw() {
     `${events.length} in all`;
 }
 
+/// From afar, heads of arrows and round dots would be work that nobody sees.
+const isFar = () => state.zoom < 0.3;
 const inSight = (from, to) => screen(to) >= TOP - 20 && screen(from) <= height + 20;
 
 // Labels never lie on each other: each takes cells, and what finds them taken is left out.
@@ -397,8 +402,9 @@ function drawCuts() {
     pen.moveTo(x, top);
     pen.lineTo(x, bottom);
     pen.stroke();
-    const y = Math.min(Math.max(top + 14, TOP + 14), bottom - 2);
-    if (bottom - top > 10 && room(GUTTER + 4, y, item.it.text.length * 6.4)) {
+    // Where it begins, the line of the plan that cuts says so.
+    const y = Math.min(TOP + 14, bottom - 2);
+    if (top < TOP && bottom > TOP + 10 && room(GUTTER + 4, y, item.it.text.length * 6.4)) {
       labels.push([item.it.text, GUTTER + 4, y, colour.cut, BOLD]);
     }
     visible.push([item, x - 2, Math.max(top, TOP), x + 2, Math.min(bottom, height)]);
@@ -466,7 +472,7 @@ function drawSpan(item, x, y, h) {
     pen.fillStyle = viewColour(view);
     pen.fillRect(x - 6, from, 12, size);
     // Whoever scrolls into the midst of a reign still reads whose it is.
-    if (size > 30) {
+    if (size > 30 && y < TOP) {
       const at = Math.min(Math.max(y + 14, TOP + 16), y + h - 6), words = "leads " + data.views[view];
       if (room(x + 14, at, words.length * 6.6)) labels.push([words, x + 14, at, viewColour(view), BOLD]);
     }
@@ -492,7 +498,7 @@ function drawSpan(item, x, y, h) {
     pen.strokeRect(x - half, y, w, h);
     const at = Math.min(Math.max(y + 14, TOP + 16), y + h - 4);
     const unborn = text === "not started yet" && laneWidth() < 170;
-    if (size > 16 && !unborn && room(x + half + 4, at, text.length * 6.2)) {
+    if (size > 16 && !unborn && (down || y < TOP) && room(x + half + 4, at, text.length * 6.2)) {
       labels.push([text, x + half + 4, at, down ? colour.quiet : colour.pause, BOLD]);
     }
   }
@@ -517,7 +523,7 @@ function drawMessages() {
   for (const item of messages) {
     if (!item.shown) continue;
     const [x1, x2] = [laneX(item.it.from), laneX(item.it.to)];
-    const y1 = screen(item.y), [lines, heads, crosses, waits] = path(item.family + (item.dim ? "~" : ""));
+    const y1 = screen(item.y), [lines, heads, crosses, waits] = path(item.dim ? item.dimmed : item.family);
     for (let n = 0; n < item.ys.length; n += 1) {
       const end = item.it.ends[n];
       let y2 = screen(item.ys[n]);
@@ -536,7 +542,7 @@ function drawMessages() {
         drawn.crosses += 1;
         crosses.moveTo(tox - 4, toy - 4); crosses.lineTo(tox + 4, toy + 4);
         crosses.moveTo(tox + 4, toy - 4); crosses.lineTo(tox - 4, toy + 4);
-      } else if (end.how === "taken") {
+      } else if (end.how === "taken" && !isFar()) {
         head(heads, x1, y1, tox, toy);
       }
       visible.push([item, x1, y1, tox, toy]);
@@ -586,7 +592,7 @@ function nameArrow(item, x1, y1, x2, y2) {
 }
 
 function drawWrites() {
-  const near = state.zoom > 0.12, { known, get } = paths();
+  const near = !isFar(), { known, get } = paths();
   for (const item of writes) {
     if (!item.shown || !inSight(item.y, item.y2)) continue;
     drawn.writes += 1;
@@ -645,6 +651,8 @@ function drawMarks(rank) {
     visible.push([item, x, y, x, y]);
     if (rank === 1) {
       path.moveTo(x, y - 5); path.lineTo(x + 5, y); path.lineTo(x, y + 5); path.lineTo(x - 5, y); path.closePath();
+    } else if (isFar()) {
+      path.rect(x - 1.5, y - 1, 3, 2);
     } else {
       disc(path, x, y, rank === 2 ? 2.4 : 1.4);
     }
@@ -655,7 +663,7 @@ function drawMarks(rank) {
   for (const [key, path] of known) {
     pen.globalAlpha = key.endsWith("~") ? 0.12 : 1;
     pen.fillStyle = colour[key.replace("~", "")];
-    if (rank < 3) pen.stroke(path);
+    if (rank < 3 && !isFar()) pen.stroke(path);
     pen.fill(path);
   }
   pen.globalAlpha = 1;
@@ -758,7 +766,7 @@ function drawHead() {
 /// The whole run at a glance: who led, who was down, how much went on, and where the picture is.
 function drawOverview() {
   const ink = overview.getContext("2d"), tall = (y) => 6 + y / knots.whole * (height - 12);
-  if (!glance) glance = drawGlance(tall);
+  if (!glance) drawGlance(glance = glancePicture, tall);
   ink.clearRect(0, 0, 64, height);
   ink.drawImage(glance, 0, 0, 64, height);
   const top = tall(Math.max(state.scroll / state.zoom, 0));
@@ -769,10 +777,13 @@ function drawOverview() {
 }
 
 /// What of that changes only with filters.
-function drawGlance(tall) {
-  const picture = document.createElement("canvas"), ink = picture.getContext("2d");
-  [picture.width, picture.height] = [overview.width, overview.height];
-  ink.scale(overview.width / 64, overview.height / height);
+const glancePicture = document.createElement("canvas");
+function drawGlance(picture, tall) {
+  const ink = picture.getContext("2d");
+  if (picture.width !== overview.width) picture.width = overview.width;
+  if (picture.height !== overview.height) picture.height = overview.height;
+  ink.setTransform(overview.width / 64, 0, 0, overview.height / height, 0, 0);
+  ink.clearRect(0, 0, 64, height);
   const members = data.lanes.filter((lane) => !lane.client).length, w = Math.min(30 / members, 8);
   for (const item of spans) {
     const { what, lane, view } = item.it;
@@ -784,14 +795,13 @@ function drawGlance(tall) {
   const density = new Uint16Array(Math.ceil(height) + 1);
   for (const item of messages) if (item.shown) density[Math.round(tall(item.y))] += 1;
   ink.fillStyle = colour.replication;
-  for (let y = 0; y < density.length; y += 1) if (density[y]) ink.fillRect(41, y, Math.min(2 + density[y] * 1.5, 17), 1);
+  density.forEach((count, y) => { if (count) ink.fillRect(41, y, Math.min(2 + count * 1.5, 17), 1); });
   ink.strokeStyle = colour.cut;
   for (const item of cuts) ink.strokeRect(4.5, tall(item.y), 1, Math.max(tall(item.y2) - tall(item.y), 1));
   if (data.verdict.time !== null) {
     ink.fillStyle = colour.bad;
     ink.fillRect(0, tall(toY(data.verdict.time)) - 1, 64, 3);
   }
-  return picture;
 }
 
 // ---- What is under the pointer.
@@ -837,7 +847,8 @@ function describe(item) {
     case "write": return [`${laneName(it.lane)}: disk`, span([["ended", { durable: "durable", failed: "in an error",
       doubt: "not before the crash: in doubt", open: "not before the run did" }[it.how]], ...about]), it.text];
     case "operation": return [`${laneName(it.lane)}.${it.number}: ${it.asked}`, span([["answer", it.answer]]), ""];
-    case "cut": return [it.text, span([["cut", it.links.map(([a, b]) => laneName(a) + ">" + laneName(b)).join(" ")]]), ""];
+    case "cut": return [it.text,
+      span([["cut", it.links.map(([a, b]) => laneName(a) + ">" + laneName(b)).join(" ")]]), ""];
     case "violation": return ["violated: " + it.oracle, [["at", millis(it.time)]], it.text];
     default: return [`${laneName(it.lane)}: ${it.text}`, span([]), ""];
   }
@@ -1057,7 +1068,8 @@ function point(event) {
   tip.hidden = state.over === null;
   if (!state.over) return;
   const [title, pairs, raw] = describe(state.over);
-  tip.textContent = `${title} — ${pairs.slice(0, 2).map((pair) => pair.join(" ")).join(", ")}${raw ? "\n" + raw : ""}`;
+  const first = pairs.slice(0, 2).map((pair) => pair.join(" ")).join(", ");
+  tip.textContent = `${title} — ${first}${raw ? "\n" + raw : ""}`;
   tip.style.left = Math.min(event.offsetX + 14, Math.max(width - 390, 0)) + "px";
   tip.style.top = Math.min(event.offsetY + 16, height - 70) + "px";
 }
@@ -1089,7 +1101,12 @@ function selfTest() {
     for (const family of FAMILIES) state.families[family] = on || (family !== "heartbeat" && family !== "link");
     state.layers.detail = on;
   };
-  const settle = (name, change) => { act(name, change); cancelAnimationFrame(frame); flush(); return timings[name].last; };
+  const settle = (name, change) => {
+    act(name, change);
+    cancelAnimationFrame(frame);
+    flush();
+    return timings[name].last;
+  };
   const fitted = [];
   for (const even of [true, false]) {
     settle("filter", () => keeping(() => { everything(true); state.even = even; }));
