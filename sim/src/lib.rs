@@ -1,6 +1,7 @@
 //! The simulator as a library.
 
 pub mod choice;
+pub mod diagram;
 pub mod generator;
 pub mod ghost;
 pub mod history;

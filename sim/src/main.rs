@@ -4,6 +4,7 @@
 //! 3 time used up before every seed was run, or a history that could not be judged.
 
 mod check_command;
+mod diagram_command;
 mod endurance_command;
 mod failing;
 mod shrink_command;
@@ -11,6 +12,7 @@ mod study_command;
 
 use check_command::CheckArgs;
 use clap::{Args, CommandFactory, Parser, Subcommand, error::ErrorKind};
+use diagram_command::DiagramArgs;
 use endurance_command::EnduranceArgs;
 use indicatif::{ProgressBar, ProgressStyle};
 use ios_core::time::Time;
@@ -127,6 +129,8 @@ enum Command {
     Endurance(EnduranceArgs),
     /// Judge histories of any system: could every operation have taken effect at one moment between begin and end?
     Check(CheckArgs),
+    /// Draw the run of a scenario file as one HTML page: who sent what to whom, and when what went wrong
+    Diagram(DiagramArgs),
     /// Name the oracles, the kinds of faults and the counters
     List,
 }
@@ -154,6 +158,10 @@ fn main() -> ExitCode {
         Some(Command::Study(args)) => study(&args),
         Some(Command::Endurance(args)) => endurance(&args),
         Some(Command::Check(args)) => check(&args),
+        Some(Command::Diagram(args)) => diagram_command::draw(&args).map(|text| {
+            print(&text);
+            EXPECTED
+        }),
         Some(Command::List) => {
             print(&list());
             Ok(EXPECTED)

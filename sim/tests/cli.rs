@@ -149,6 +149,30 @@ fn what_fails_is_made_small() {
 }
 
 #[test]
+fn a_run_is_drawn_whether_or_not_it_fails() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let write = |name: &str, lines: &str| {
+        std::fs::write(folder.join(name), format!("ios-scenario 1\n{lines}\n")).unwrap();
+    };
+    write("good.ios", "at 500ms c0 put k v");
+    write("late.ios", "run 100ms\nliveness within=1ms");
+    check(folder, &["diagram", "good.ios", "-o", "good.html"], 0, "good.ios: ok");
+    check(folder, &["diagram", "late.ios", "-o", "late.html"], 0, "VIOLATION of liveness");
+    check(folder, &["diagram", "good.ios", "-o", "few.html", "--most", "50"], 0, "are left out: a page shows 50");
+    check(folder, &["diagram", "good.ios", "-o", "part.html", "--from", "490ms", "--to", "600ms"], 0, "asked for");
+    let page = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
+    assert!(page("good.html").contains("put k v") && page("late.html").contains("\"oracle\":\"liveness\""));
+    assert!(page("few.html").len() < page("good.html").len());
+    check(folder, &["diagram", "good.ios"], 2, "--output");
+    check(folder, &["diagram", "absent.ios", "-o", "a.html"], 2, "cannot read absent.ios");
+    check(folder, &["diagram", "good.ios", "-o", "absent/a.html"], 2, "cannot write absent/a.html");
+    check(folder, &["diagram", "good.ios", "-o", "a.html", "--from", "2s", "--to", "1s"], 2, "later than --to");
+    check(folder, &["diagram", "good.ios", "-o", "a.html", "--from", "soon"], 2, "50ms");
+    check(folder, &["diagram", "good.ios", "-o", "a.html", "--most", "0"], 2, "a number above 0");
+}
+
+#[test]
 fn time_used_up_is_exit_3() {
     let folder = tempfile::tempdir().unwrap();
     check(folder.path(), &["--seeds", "0..1000000", "--for", "0s"], 3, "0 clusters");
