@@ -437,6 +437,8 @@ impl Builder {
                 }
             }
             Told::Rotted { node, .. } => self.plain(at, Some(node.0), "rots", 1, told.to_string()),
+            Told::Wiped { node } => self.plain(at, Some(node.0), "disk gone", 1, told.to_string()),
+            Told::Refused { node, .. } => self.plain(at, Some(node.0), "refuses to start", 1, told.to_string()),
             Told::Skewed { node, .. } => self.plain(at, Some(node.0), "clock", 1, told.to_string()),
             Told::PowerLost { node, .. } => self.plain(at, Some(node.0), "unsynced", 2, told.to_string()),
             Told::Unperformed { node, .. } => self.plain(at, Some(node.0), "cut short", 2, told.to_string()),

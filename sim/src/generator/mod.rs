@@ -10,12 +10,14 @@
 mod cluster;
 mod faults;
 mod draw;
+mod points;
 
 use crate::scenario::{Cluster, Scenario, Workload};
 use cluster::{clocks, cluster, disk, links, workload};
 use draw::Draw;
 use faults::{beyond, lease, liveness, plan};
 use ios_core::time::Span;
+use points::few_points;
 
 /// What kind of scenarios a sweep runs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -137,6 +139,9 @@ fn swarm(draw: &mut Draw, seed: u64) -> Scenario {
     if draw.coin() {
         scenario.cluster.before_force = draw.log(1, 8) as u32;
     }
+    if !calm && draw.one_in(8) {
+        few_points(draw, &mut scenario);
+    }
     scenario
 }
 
@@ -161,7 +166,7 @@ fn be_patient(scenario: &mut Scenario, slow: bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scenario::{Action, Liveness, check};
+    use crate::scenario::{Action, Condition, Line, Liveness, Who, check};
 
     #[test]
     fn every_generated_scenario_is_legal_and_reads_back() {
@@ -174,6 +179,22 @@ mod tests {
                 assert_eq!(generate(profile, seed), scenario);
             }
         }
+    }
+
+    #[test]
+    fn a_few_faults_fall_on_points_that_exist() {
+        let few = |scenario: &Scenario| {
+            let at_point = |line: &Line| match &line.condition {
+                Condition::Event(trigger) => matches!(trigger.who, Who::Node(_)) && trigger.delay == Span::ZERO,
+                _ => false,
+            };
+            (1..=4).contains(&scenario.plan.len()) && scenario.plan.iter().all(at_point)
+        };
+        let mut world = crate::world::World::default();
+        let runs = (0..200).map(|seed| generate(Profile::Swarm, seed)).filter(few);
+        let first: Vec<bool> = runs.map(|scenario| world.run(&scenario).fired.contains(&true)).collect();
+        assert!(first.len() > 10, "{} of 200", first.len());
+        assert!(first.iter().all(|fired| *fired), "at least the first of them comes to pass");
     }
 
     #[test]
