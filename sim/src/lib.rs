@@ -8,6 +8,7 @@ pub mod history;
 pub mod linearize;
 pub mod oracle;
 pub mod outcome;
+pub mod planted;
 pub mod report;
 pub mod scenario;
 pub mod shrink;

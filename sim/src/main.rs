@@ -8,6 +8,7 @@ mod diagram_command;
 mod endurance_command;
 mod failing;
 mod shrink_command;
+mod planted_command;
 mod study_command;
 
 use check_command::CheckArgs;
@@ -16,6 +17,7 @@ use diagram_command::DiagramArgs;
 use endurance_command::EnduranceArgs;
 use indicatif::{ProgressBar, ProgressStyle};
 use ios_core::time::Time;
+use planted_command::PlantedArgs;
 use shrink_command::ShrinkArgs;
 use sim::{
     generator::{Profile, generate},
@@ -33,6 +35,7 @@ use std::{
     ops::Range,
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 use study_command::StudyArgs;
@@ -74,6 +77,9 @@ struct RunArgs {
     /// Stop after this time even if seeds are left, such as 90s, 10m, 2h
     #[arg(long = "for", value_name = "TIME", value_parser = duration)]
     limit: Option<Duration>,
+    /// Stop at the first seed that fails
+    #[arg(long)]
+    first: bool,
     /// Print one JSON object on standard output
     #[arg(long)]
     json: bool,
@@ -131,6 +137,8 @@ enum Command {
     Check(CheckArgs),
     /// Draw the run of a scenario file as one HTML page: who sent what to whom, and when what went wrong
     Diagram(DiagramArgs),
+    /// Plant known bugs in a copy of the tree, one after the other; succeed if the simulator catches each
+    Planted(PlantedArgs),
     /// Name the oracles, the kinds of faults and the counters
     List,
 }
@@ -162,6 +170,10 @@ fn main() -> ExitCode {
             print(&text);
             EXPECTED
         }),
+        Some(Command::Planted(args)) => {
+            let caught = planted_command::planted(&args, &print);
+            caught.map(|caught| if caught { EXPECTED } else { VIOLATED })
+        }
         Some(Command::List) => {
             print(&list());
             Ok(EXPECTED)
@@ -225,7 +237,7 @@ fn run_many(args: &RunArgs, seeds: Range<u64>) -> Result<u8, String> {
     let jobs = args.jobs.map(usize::from);
     let jobs = jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
     let sweep = Sweep { profile: args.profile, seeds, shard, jobs };
-    let (campaign, seconds) = timed(&sweep, args.limit);
+    let (campaign, seconds) = timed(&sweep, args.limit, args.first);
     let saved = failing::save_all(&args.out, args.profile, &campaign.failures, !args.no_shrink)?;
     let summary = Summary::new(&campaign, &sweep.seeds, shard, seconds, saved);
     if args.json {
@@ -243,15 +255,17 @@ fn run_many(args: &RunArgs, seeds: Range<u64>) -> Result<u8, String> {
     })
 }
 
-/// Runs a sweep with a bar on a terminal, within a time limit; tells how long it took.
+/// Runs a sweep with a bar on a terminal, within a time limit, perhaps to the first failure; tells how long it took.
 #[expect(clippy::disallowed_types, reason = "how long a sweep may and did take is real time; no run depends on it")]
-fn timed(sweep: &Sweep, limit: Option<Duration>) -> (Campaign, f64) {
+fn timed(sweep: &Sweep, limit: Option<Duration>, first: bool) -> (Campaign, f64) {
     let began = std::time::Instant::now();
     let bar = progress_bar(sweep.shard.count(&sweep.seeds));
-    let enough = || limit.is_some_and(|limit| began.elapsed() >= limit);
+    let over = AtomicBool::new(false);
+    let enough = || over.load(Ordering::Relaxed) || limit.is_some_and(|limit| began.elapsed() >= limit);
     let campaign = sweep.run(worlds, &enough, &|failed| {
         bar.inc(1);
         if failed {
+            over.store(first, Ordering::Relaxed);
             bar.println("a seed failed; it is saved when the sweep ends");
         }
     });

@@ -41,6 +41,29 @@ fn unusable_input_is_refused_with_exit_2() {
 }
 
 #[test]
+fn a_bug_that_cannot_be_planted_is_named_with_its_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let check = |args: &[&str], code, said: &str| check(folder, &[&["planted"], args].concat(), code, said);
+    check(&["--check"], 2, "cannot read sim/planted");
+    std::fs::create_dir_all(folder.join("sim/planted")).unwrap();
+    std::fs::write(folder.join("a.rs"), "one two two").unwrap();
+    let spec = |find: &str| {
+        let head = "about = \"a\"\nhistory = \"h\"\noracles = [\"commit\"]\nseeds = 9\n[[edit]]\nfile = \"a.rs\"\n";
+        std::fs::write(folder.join("sim/planted/bug.toml"), format!("{head}find = \"{find}\"\nreplace = \"\"\n"))
+            .unwrap();
+    };
+    spec("one");
+    check(&["--check"], 0, "1 bugs can be planted");
+    check(&["other", "--check"], 2, "no other.toml in sim/planted");
+    check(&["--sample", "1"], 2, "--by");
+    check(&["--sample", "1", "--by", "xyz"], 2, "not a hexadecimal number");
+    check(&[], 2, "not the root of the workspace: it has no Cargo.toml");
+    spec("two");
+    check(&["--check"], 2, "sim/planted/bug.toml: what it looks for is 2 times in a.rs, not once");
+}
+
+#[test]
 fn a_study_prints_and_writes_its_figures() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
