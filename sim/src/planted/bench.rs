@@ -45,6 +45,21 @@ pub struct Trial {
     pub spec: Spec,
     /// Its campaigns.
     pub catches: Vec<Catch>,
+    /// What became of the first scenario that caught it.
+    pub small: Option<Small>,
+}
+
+/// A failing scenario, made small by the simulator that has the bug in it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Small {
+    /// How many directives it has.
+    pub lines: usize,
+    /// How long it took to make.
+    pub seconds: f64,
+    /// Whether it fails as it says.
+    pub fails: bool,
+    /// Where it is.
+    pub file: PathBuf,
 }
 
 impl Bench {
@@ -69,9 +84,9 @@ impl Bench {
                 break;
             }
         }
-        // A catch names the scenario, and `simulator` is still the one with the bug in it: here is where the scenario
-        // can be shrunk, and the small one be seen to fail by the same oracle.
-        Ok(Trial { spec: spec.clone(), catches })
+        let caught = catches.iter().find_map(|catch| catch.caught.as_ref());
+        let small = caught.map(|(_, scenario)| shrunk(&simulator, scenario)).transpose()?;
+        Ok(Trial { spec: spec.clone(), catches, small })
     }
 
     /// Takes the last bug out again.
@@ -92,13 +107,42 @@ impl Bench {
     }
 }
 
+/// Has a scenario made small, and runs what came of it.
+fn shrunk(simulator: &Path, scenario: &Path) -> Result<Small, String> {
+    let file = scenario.with_extension("small.ios");
+    let run = |arguments: &[&std::ffi::OsStr]| {
+        let output = Command::new(simulator).args(arguments).output();
+        output.map_err(|error| format!("cannot run {}: {error}", simulator.display()))
+    };
+    #[expect(clippy::disallowed_types, reason = "how long shrinking takes is real time; no run depends on it")]
+    let began = std::time::Instant::now();
+    let made = run(&["shrink".as_ref(), scenario.as_ref(), "-o".as_ref(), file.as_ref()])?;
+    let seconds = began.elapsed().as_secs_f64();
+    if !made.status.success() {
+        let said = String::from_utf8_lossy(&made.stderr);
+        return Err(format!("{} does not shrink: {}", scenario.display(), said.trim_end()));
+    }
+    let text = fs::read_to_string(&file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
+    let lines = text.lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty()).count();
+    let fails = run(&["replay".as_ref(), file.as_ref()])?.status.success();
+    Ok(Small { lines, seconds, fails, file })
+}
+
 /// Runs seeds on one core until one fails.
 fn campaign(simulator: &Path, seeds: std::ops::Range<u64>, found: &Path) -> Result<Catch, String> {
     let broken = |error: std::io::Error| format!("cannot run {}: {error}", simulator.display());
     fs::create_dir_all(found).map_err(broken)?;
     let report = found.join(format!("{}.json", seeds.start));
     let mut child = Command::new(simulator)
-        .args(["--seeds", &format!("{}..{}", seeds.start, seeds.end), "--jobs", "1", "--first", "--json"])
+        .args([
+            "--seeds",
+            &format!("{}..{}", seeds.start, seeds.end),
+            "--jobs",
+            "1",
+            "--first",
+            "--no-shrink",
+            "--json",
+        ])
         .arg("--out")
         .arg(found)
         .stdout(fs::File::create(&report).map_err(broken)?)
@@ -133,6 +177,9 @@ impl Trial {
         }
         if caught.len() < self.catches.len() {
             return Some(format!("caught in {} campaigns, missed in the next", caught.len()));
+        }
+        if let Some(small) = self.small.as_ref().filter(|small| !small.fails) {
+            return Some(format!("{} does not fail as it says", small.file.display()));
         }
         let other = caught.into_iter().find(|oracle| !self.spec.expects(oracle));
         other.map(|oracle| format!("{oracle} fires, which is not among {}", self.spec.oracles.join(", ")))
@@ -178,7 +225,9 @@ pub(super) mod tests {
             seconds: *seconds,
             caught: oracle.map(|oracle| (oracle.to_string(), PathBuf::new())),
         };
-        Trial { spec, catches: found.iter().map(catch).collect() }
+        let small = Small { lines: 7, seconds: 1.5, fails: true, file: PathBuf::from("small.ios") };
+        let small = found.iter().any(|(_, _, oracle)| oracle.is_some()).then_some(small);
+        Trial { spec, catches: found.iter().map(catch).collect(), small }
     }
 
     #[test]
@@ -189,6 +238,9 @@ pub(super) mod tests {
         assert!(missed.problem().unwrap().contains("caught in 1 campaigns"));
         let other = trial("bug", &["commit"], &[(9, 3.0, Some("window"))]);
         assert!(other.problem().unwrap().contains("window fires"));
+        let mut other = good.clone();
+        other.small.as_mut().unwrap().fails = false;
+        assert_eq!(other.problem().unwrap(), "small.ios does not fail as it says");
         assert_eq!(trial("harmless-bug", &[], &[(100, 9.0, None)]).problem(), None);
         assert!(trial("harmless-bug", &[], &[(3, 9.0, Some("once"))]).problem().unwrap().contains("once fires"));
     }

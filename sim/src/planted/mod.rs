@@ -17,7 +17,7 @@ mod spec;
 mod table;
 mod tree;
 
-pub use bench::{Bench, CAMPAIGNS, Catch, Trial};
+pub use bench::{Bench, CAMPAIGNS, Catch, Small, Trial};
 pub use spec::{Edit, Spec, load, sample};
 pub use table::{page, verdict};
 pub use tree::Tree;
