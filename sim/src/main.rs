@@ -7,36 +7,34 @@ mod check_command;
 mod diagram_command;
 mod endurance_command;
 mod failing;
-mod shrink_command;
 mod planted_command;
+mod run_command;
+mod shrink_command;
 mod study_command;
 
 use check_command::CheckArgs;
-use clap::{Args, CommandFactory, Parser, Subcommand, error::ErrorKind};
+use clap::{Parser, Subcommand};
 use diagram_command::DiagramArgs;
 use endurance_command::EnduranceArgs;
 use indicatif::{ProgressBar, ProgressStyle};
 use ios_core::time::Time;
 use planted_command::PlantedArgs;
+use run_command::RunArgs;
 use shrink_command::ShrinkArgs;
 use sim::{
     generator::{Profile, generate},
     oracle::Oracle,
-    outcome::{Counter, CounterKind, Outcome},
+    outcome::{Counter, CounterKind},
     report::{self, Summary},
     scenario::{Scenario, parse},
-    story,
-    sweep::{self, Campaign, Shard, Sweep},
-    world::{self, World, told::Told},
+    story, sweep,
+    world::{self, told::Told},
 };
 use std::{
     fs,
     io::{IsTerminal, Write},
-    ops::Range,
     path::{Path, PathBuf},
     process::ExitCode,
-    sync::atomic::{AtomicBool, Ordering},
-    time::Duration,
 };
 use study_command::StudyArgs;
 
@@ -51,44 +49,6 @@ struct Cli {
     command: Option<Command>,
     #[command(flatten)]
     run: RunArgs,
-}
-
-#[derive(Args)]
-struct RunArgs {
-    /// Run the one cluster of this seed, and report on it
-    #[arg(long, value_name = "N", value_parser = parse::seed, conflicts_with = "seeds")]
-    seed: Option<u64>,
-    /// Run this scenario, with the seed given instead of its own
-    #[arg(long, value_name = "FILE", requires = "seed")]
-    scenario: Option<PathBuf>,
-    /// Run the clusters of seeds A to B, B excluded
-    #[arg(long, value_name = "A..B", value_parser = seeds)]
-    seeds: Option<Range<u64>>,
-    /// What kind of clusters a seed stands for: swarm (every kind of fault), beyond (more damage than
-    /// can be survived, safety only), calm (none), perf (none, large workload)
-    #[arg(long, default_value = "swarm", value_parser = profile)]
-    profile: Profile,
-    /// Threads; as many as there are processors if absent
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    jobs: Option<u16>,
-    /// Run only every M-th seed, beginning with the K-th (from 0)
-    #[arg(long, value_name = "K/M", value_parser = shard)]
-    shard: Option<Shard>,
-    /// Stop after this time even if seeds are left, such as 90s, 10m, 2h
-    #[arg(long = "for", value_name = "TIME", value_parser = duration)]
-    limit: Option<Duration>,
-    /// Stop at the first seed that fails
-    #[arg(long)]
-    first: bool,
-    /// Print one JSON object on standard output
-    #[arg(long)]
-    json: bool,
-    /// Where failing seeds are saved as scenario files
-    #[arg(long, value_name = "DIR", default_value = "scenarios/failing")]
-    out: PathBuf,
-    /// Do not make small what failed
-    #[arg(long)]
-    no_shrink: bool,
 }
 
 #[derive(Subcommand)]
@@ -178,7 +138,7 @@ fn main() -> ExitCode {
             print(&list());
             Ok(EXPECTED)
         }
-        None => run(&cli.run),
+        None => run_command::run(&cli.run),
     };
     ExitCode::from(result.unwrap_or_else(|problem| {
         eprintln!("sim: {problem}");
@@ -189,93 +149,6 @@ fn main() -> ExitCode {
 /// Standard output may be a pipe that nobody reads any more, which is no failure of a run.
 fn print(text: &str) {
     let _ = std::io::stdout().write_all(text.as_bytes());
-}
-
-fn run(args: &RunArgs) -> Result<u8, String> {
-    match (args.seed, &args.seeds) {
-        (_, Some(seeds)) => run_many(args, seeds.clone()),
-        (Some(seed), None) if args.json => match &args.scenario {
-            None => run_many(args, seed..seed.checked_add(1).ok_or("the last seed has no range after it")?),
-            Some(_) => Err("--json reports on generated seeds; a scenario file is reported on as text".into()),
-        },
-        (Some(seed), None) => run_one(args, seed),
-        (None, None) => {
-            let problem = "say what to run: --seed N, --seeds A..B, or a command";
-            Cli::command().error(ErrorKind::MissingRequiredArgument, problem).exit()
-        }
-    }
-}
-
-fn run_one(args: &RunArgs, seed: u64) -> Result<u8, String> {
-    // Said here, because clap waives what an argument requires once that conflicts with another.
-    if args.jobs.is_some() || args.shard.is_some() || args.limit.is_some() {
-        return Err("--jobs, --shard and --for divide a sweep; they go with --seeds A..B".into());
-    }
-    let (name, scenario) = match &args.scenario {
-        Some(file) => (file.display().to_string(), Scenario { seed, ..read(file)? }),
-        None => (format!("{} seed {seed}", args.profile.name()), generate(args.profile, seed)),
-    };
-    let outcome = sweep::run_caught(&mut world::run, &scenario);
-    print(&report::run(&name, &scenario, &outcome));
-    if args.scenario.is_some() {
-        let problem = report::against_expectation(&scenario, &outcome);
-        if let Some(problem) = &problem {
-            print(&format!("{problem}\n"));
-        }
-        return Ok(if problem.is_none() { EXPECTED } else { VIOLATED });
-    }
-    let Some(violation) = outcome.violation else { return Ok(EXPECTED) };
-    let failure = sweep::failure(seed, scenario, violation);
-    for saved in failing::save_all(&args.out, args.profile, &[failure], !args.no_shrink)? {
-        print(&format!("saved as {saved}\n"));
-    }
-    Ok(VIOLATED)
-}
-
-fn run_many(args: &RunArgs, seeds: Range<u64>) -> Result<u8, String> {
-    let shard = args.shard.unwrap_or(Shard::WHOLE);
-    let jobs = args.jobs.map(usize::from);
-    let jobs = jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
-    let sweep = Sweep { profile: args.profile, seeds, shard, jobs };
-    let (campaign, seconds) = timed(&sweep, args.limit, args.first);
-    let saved = failing::save_all(&args.out, args.profile, &campaign.failures, !args.no_shrink)?;
-    let summary = Summary::new(&campaign, &sweep.seeds, shard, seconds, saved);
-    if args.json {
-        print(&json(&summary));
-    } else {
-        print(&summary.text());
-        for failure in campaign.failures.iter().take(20) {
-            print(&format!("seed {}: {}\n", failure.seed, failure.violation));
-        }
-    }
-    Ok(match (campaign.failures.is_empty(), campaign.complete) {
-        (false, _) => VIOLATED,
-        (true, false) => CUT_SHORT,
-        (true, true) => EXPECTED,
-    })
-}
-
-/// Runs a sweep with a bar on a terminal, within a time limit, perhaps to the first failure; tells how long it took.
-#[expect(clippy::disallowed_types, reason = "how long a sweep may and did take is real time; no run depends on it")]
-fn timed(sweep: &Sweep, limit: Option<Duration>, first: bool) -> (Campaign, f64) {
-    let began = std::time::Instant::now();
-    let bar = progress_bar(sweep.shard.count(&sweep.seeds));
-    let over = AtomicBool::new(false);
-    let enough = || over.load(Ordering::Relaxed) || limit.is_some_and(|limit| began.elapsed() >= limit);
-    let campaign = sweep.run(worlds, &enough, &|failed| {
-        bar.inc(1);
-        if failed {
-            over.store(first, Ordering::Relaxed);
-            bar.println("a seed failed; it is saved when the sweep ends");
-        }
-    });
-    bar.finish_and_clear();
-    (campaign, began.elapsed().as_secs_f64())
-}
-
-fn worlds() -> impl FnMut(&Scenario) -> Outcome {
-    let mut world = World::default();
-    move |scenario| world.run(scenario)
 }
 
 fn progress_bar(total: u64) -> ProgressBar {
@@ -396,35 +269,10 @@ fn list() -> String {
     text
 }
 
-fn seeds(text: &str) -> Result<Range<u64>, String> {
-    let (from, to) = text.split_once("..").ok_or("a range of seeds is written as 0..2000")?;
-    let range = parse::seed(from)?..parse::seed(to)?;
-    if range.is_empty() { Err(format!("there is no seed in {text}")) } else { Ok(range) }
-}
-
-fn shard(text: &str) -> Result<Shard, String> {
-    let parts = text.split_once('/').and_then(|(index, of)| Some((index.parse().ok()?, of.parse().ok()?)));
-    let (index, of) = parts.ok_or("a shard is written as 0/4: which, and of how many")?;
-    if index < of { Ok(Shard { index, of }) } else { Err(format!("there is no shard {index} of {of}; the first is 0")) }
-}
-
 fn profile(text: &str) -> Result<Profile, String> {
     let found = Profile::NAMES.iter().find(|(_, name)| *name == text);
     found.map(|(profile, _)| *profile).ok_or_else(|| {
         let names: Vec<&str> = Profile::NAMES.iter().map(|(_, name)| *name).collect();
         format!("profiles are {}", names.join(", "))
     })
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
-    let seconds = match unit {
-        "s" => Some(1),
-        "m" => Some(60),
-        "h" => Some(3600),
-        _ => None,
-    };
-    let number: Option<u64> = number.parse().ok();
-    let total = number.zip(seconds).and_then(|(number, unit)| number.checked_mul(unit));
-    total.map(Duration::from_secs).ok_or_else(|| "a time is written as 90s, 10m or 2h".to_string())
 }

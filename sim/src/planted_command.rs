@@ -18,6 +18,9 @@ pub struct PlantedArgs {
     /// Only see whether every bug can be planted; nothing is built
     #[arg(long)]
     check: bool,
+    /// Leave the last bug planted in the copy, to be looked at
+    #[arg(long)]
+    keep: bool,
     /// Only so many of them, chosen by the key
     #[arg(long, value_name = "N", requires = "by")]
     sample: Option<usize>,
@@ -43,8 +46,10 @@ pub fn planted(args: &PlantedArgs, print: &dyn Fn(&str)) -> Result<bool, String>
     };
     let bench = Bench::new(Tree::new(root, &args.scratch)?, cargo());
     let trials = run(args, &bench, root, &specs);
-    // Whatever happened, the copy is the tree again.
-    bench.clean()?;
+    if !args.keep {
+        // Whatever happened, the copy is the tree again.
+        bench.clean()?;
+    }
     let trials = trials?;
     if args.table.is_none() {
         print(&planted::page(&trials, "", |_| true));

@@ -161,6 +161,14 @@ impl Summary {
         }
     }
 
+    /// Adds the report of a chunk of the same shard, which was run before or after what is in here.
+    pub fn append(&mut self, chunk: &Summary) -> Result<(), String> {
+        self.wall_s += chunk.wall_s;
+        self.add(chunk)?;
+        self.events_per_s = rate(self.events, self.wall_s);
+        Ok(())
+    }
+
     /// Joins the reports of shards of one campaign.
     pub fn merge(parts: Vec<Summary>) -> Result<Summary, String> {
         let mut parts = parts.into_iter();
@@ -194,14 +202,18 @@ impl Summary {
         }
         let all: Vec<String> = mine.iter().chain(&theirs).map(u64::to_string).collect();
         self.shard = format!("{}/{of}", all.join("+"));
+        self.wall_s = self.wall_s.max(other.wall_s);
+        self.add(&other)
+    }
+
+    fn add(&mut self, other: &Summary) -> Result<(), String> {
         self.clusters += other.clusters;
         self.events += other.events;
         self.operations += other.operations;
-        self.violations.extend(other.violations);
-        for (name, count) in other.counters {
-            *self.counters.entry(name).or_default() += count;
+        self.violations.extend(other.violations.iter().cloned());
+        for (name, count) in &other.counters {
+            *self.counters.entry(name.clone()).or_default() += count;
         }
-        self.wall_s = self.wall_s.max(other.wall_s);
         self.digest = format!("{:016x}", digest(&self.digest)?.wrapping_add(digest(&other.digest)?));
         Ok(())
     }

@@ -122,6 +122,15 @@ pub struct Sweep {
 }
 
 impl Sweep {
+    /// The same in chunks of so many runs, each a sweep of its own; together they are this one.
+    pub fn chunks(&self, runs: u64) -> impl Iterator<Item = Sweep> {
+        let step = runs.saturating_mul(self.shard.of);
+        let Range { start, end } = self.seeds;
+        let firsts = std::iter::successors(Some(start), move |first| first.checked_add(step))
+            .take_while(move |first| *first < end);
+        firsts.map(move |first| Sweep { seeds: first..first.saturating_add(step).min(end), ..self.clone() })
+    }
+
     /// Runs all, until `enough` says so. `progress` hears of every run that is done, and whether it failed.
     pub fn run<R: FnMut(&Scenario) -> Outcome>(
         &self,
@@ -310,6 +319,21 @@ mod tests {
         let text = &campaign.failures[0].violation.text;
         assert!(text.contains("an index is missing") && text.contains("sweep.rs:"), "{text}");
         assert_eq!(campaign.failures[1].scenario.expect, Expect::Violation(Oracle::Agreement));
+    }
+
+    #[test]
+    fn chunks_are_the_whole() {
+        for (seeds, shard) in
+            [(0..100, Shard::WHOLE), (7..100, Shard { index: 2, of: 3 }), (0..5, Shard { index: 1, of: 2 })]
+        {
+            let sweep = Sweep { profile: Profile::Calm, seeds, shard, jobs: 1 };
+            let seeds = |sweep: &Sweep| -> Vec<u64> {
+                (0..sweep.shard.count(&sweep.seeds)).map(|place| sweep.shard.seed(&sweep.seeds, place)).collect()
+            };
+            let together: Vec<u64> = sweep.chunks(7).flat_map(|chunk| seeds(&chunk)).collect();
+            assert_eq!(together, seeds(&sweep));
+            assert!(sweep.chunks(7).all(|chunk| seeds(&chunk).len() <= 7));
+        }
     }
 
     #[test]

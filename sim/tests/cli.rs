@@ -135,6 +135,40 @@ fn shards_and_threads_give_one_digest() {
 }
 
 #[test]
+fn a_sweep_goes_on_where_its_file_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let sweep = |more: &[&str]| {
+        let output =
+            sim(folder, &[&["--seeds", "0..2500", "--profile", "calm", "--json", "--shard", "0/50"], more].concat());
+        let value: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one JSON object");
+        (output.status.code(), value)
+    };
+    let (_, whole) = sweep(&[]);
+    assert_eq!(sweep(&["--resume", "done.jsonl", "--for", "0s"]).0, Some(3));
+    let (code, first) = sweep(&["--resume", "done.jsonl"]);
+    assert_eq!((code, &first["digest"], &first["clusters"]), (Some(0), &whole["digest"], &whole["clusters"]));
+    let done = std::fs::read_to_string(folder.join("done.jsonl")).unwrap();
+    assert_eq!(done.lines().count(), 2, "a head and a chunk");
+    // Cut off in its midst, as by a machine that is taken away; then it is run again.
+    std::fs::write(folder.join("done.jsonl"), &done[..done.len() - 9]).unwrap();
+    let (_, again) = sweep(&["--resume", "done.jsonl"]);
+    assert_eq!((&again["digest"], &again["counters"]), (&whole["digest"], &whole["counters"]));
+    // What is in the file is believed, not run.
+    std::fs::write(folder.join("done.jsonl"), done.replace("\"clusters\":50", "\"clusters\":49")).unwrap();
+    assert_eq!(sweep(&["--resume", "done.jsonl"]).1["clusters"], 49);
+    check(folder, &["--seeds", "0..9", "--resume", "done.jsonl"], 2, "done.jsonl: it is of another sweep");
+    let (head, _) = done.split_once('\n').unwrap();
+    std::fs::write(folder.join("done.jsonl"), format!("{head}\n{{}}\n")).unwrap();
+    assert_eq!(
+        sim(folder, &["--seeds", "0..2500", "--profile", "calm", "--shard", "0/50", "--resume", "done.jsonl"])
+            .status
+            .code(),
+        Some(2)
+    );
+}
+
+#[test]
 fn a_replay_judges_the_expectation_and_that_every_line_acted() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
