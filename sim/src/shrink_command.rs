@@ -27,7 +27,9 @@ pub fn run(args: &ShrinkArgs, print: &dyn Fn(&str)) -> Result<(), String> {
     let shrunk = shrink(&crate::read(&args.file)?, args.budget, &mut World::default())
         .ok_or_else(|| format!("{name} violates nothing: there is nothing to shrink"))?;
     eprint!("{}", describe(&shrunk));
-    let text = shrunk.scenario.with_story(&shrunk.story(&name.to_string()));
+    // Where it lay says nothing to whoever reads the small one.
+    let origin = args.file.file_name().unwrap_or(args.file.as_os_str()).to_string_lossy();
+    let text = shrunk.scenario.with_story(&shrunk.story(&origin));
     let Some(out) = &args.output else {
         print(&text);
         return Ok(());

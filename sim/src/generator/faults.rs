@@ -5,8 +5,8 @@ use super::{
     draw::{Draw, two_digits},
 };
 use crate::scenario::{
-    Action, Cluster, Condition, Damage, End, EventKind, Line, Liveness, MessageKind, Percent, RotPart, Scenario, Slow,
-    Target, Trigger, Who,
+    Action, Cluster, Condition, Damage, End, EventKind, Line, Liveness, MessageFate, MessageKind, Override, Percent,
+    RotPart, Scenario, Slow, Target, Trigger, Who,
 };
 use ios_core::{
     configuration::Lease,
@@ -282,6 +282,38 @@ pub(super) fn beyond(draw: &mut Draw, scenario: &mut Scenario) {
         let at = Time(draw.time(scenario.run.0 / 2, scenario.run.0 * 9 / 10));
         let action = Action::CrashAll { power: draw.coin(), back: Some(Span::millis(5)) };
         scenario.plan.push(Line { condition: Condition::At(at), action });
+    }
+}
+
+/// Every message of one kind arrives a second time, after about as long as it takes to lose a leader and get one, while
+/// leaders are being lost: whoever does not match an answer with its question counts it for another one.
+pub(super) fn late_answers(draw: &mut Draw, scenario: &mut Scenario) {
+    use MessageKind::{Accepted, CanvassReply, Chosen, Entries, HeartbeatAck, HighWater, Promise, Reject};
+    let kind = *draw.pick(&[
+        Accepted,
+        Accepted,
+        Accepted,
+        Promise,
+        Reject,
+        Chosen,
+        Entries,
+        HeartbeatAck,
+        HighWater,
+        CanvassReply,
+    ]);
+    let timeout = scenario.cluster.options.election_timeout.0;
+    let late = Span(draw.log_time(timeout / 2, timeout * 4));
+    scenario.overrides.push(Override::Message {
+        from: None,
+        to: None,
+        kind: Some(kind),
+        view: None,
+        index: None,
+        nth: None,
+        fate: MessageFate::Duplicate(late),
+    });
+    if scenario.cluster.nodes > 1 {
+        rivals(draw, scenario);
     }
 }
 

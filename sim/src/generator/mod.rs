@@ -15,7 +15,7 @@ mod points;
 use crate::scenario::{Cluster, Scenario, Workload};
 use cluster::{clocks, cluster, disk, links, workload};
 use draw::Draw;
-use faults::{beyond, lease, liveness, plan};
+use faults::{beyond, late_answers, lease, liveness, plan};
 use ios_core::time::Span;
 use points::few_points;
 
@@ -139,8 +139,10 @@ fn swarm(draw: &mut Draw, seed: u64) -> Scenario {
     if draw.coin() {
         scenario.cluster.before_force = draw.log(1, 8) as u32;
     }
-    if !calm && draw.one_in(8) {
-        few_points(draw, &mut scenario);
+    match draw.range(0, 7) {
+        0 if !calm => few_points(draw, &mut scenario),
+        1 if !calm => late_answers(draw, &mut scenario),
+        _ => {}
     }
     scenario
 }
@@ -264,6 +266,7 @@ mod tests {
             "oneway",
             "isolate",
             "cut n",
+            "set duplicate any>any Accepted ",
             "rot n",
             " body ",
             " slot ",

@@ -10,7 +10,7 @@ use super::{Best, Draft, RUN_COST, Shrinker, draft::rounder, moments};
 use crate::{
     generator::{Profile, generate},
     oracle::Oracle,
-    scenario::{Cluster, Condition, Expect, Liveness, Scenario},
+    scenario::{Cluster, Condition, Expect, Liveness, Scenario, check::problem},
 };
 use ios_core::{replica::quorum::QuorumSpec, time::Span};
 
@@ -18,6 +18,8 @@ use ios_core::{replica::quorum::QuorumSpec, time::Span};
 const TINY_RUNS: u64 = 200;
 /// Once that many of them failed, the smallest is good enough.
 const TINY_ENOUGH: usize = 5;
+/// How long they last at most.
+const TINY_RUN: Span = Span::secs(1);
 /// Numbers of operations that are tried, from few to many.
 const OPERATIONS: [u32; 8] = [1, 2, 3, 5, 8, 12, 20, 40];
 /// Most rounds of step 3.
@@ -89,11 +91,8 @@ impl Shrinker<'_> {
     fn try_tiny_runs(&mut self) {
         let mut found: Vec<Best> = Vec::new();
         for number in 0..TINY_RUNS {
-            let scenario = tiny(&self.best.scenario, number);
-            let draft = Draft::of(&scenario);
-            if draft.size() < self.best.draft.size() {
-                found.extend(self.fails(&draft));
-            }
+            let draft = tiny(&self.best.scenario, number).filter(|draft| draft.size() < self.best.draft.size());
+            found.extend(draft.and_then(|draft| self.fails(&draft)));
             if found.len() >= TINY_ENOUGH || self.left == 0 {
                 break;
             }
@@ -243,28 +242,30 @@ fn remove<T>(items: &mut Vec<T>, places: &[usize]) {
 
 /// A fresh run of at most three members, two clients and ten operations. Every other one keeps the cluster's settings,
 /// in case the failure is about one of them.
-fn tiny(of: &Scenario, number: u64) -> Scenario {
-    let mut scenario = generate(Profile::Swarm, number);
+pub(super) fn tiny(of: &Scenario, number: u64) -> Option<Draft> {
     let live = of.expect == Expect::Violation(Oracle::Liveness);
-    if number % 2 == 1 && !live {
-        let (nodes, clients) = (scenario.cluster.nodes, scenario.cluster.clients);
-        scenario.cluster = Cluster { nodes, clients, quorum: QuorumSpec::Majority, ..of.cluster.clone() };
-    }
-    let mut draft = Draft::of(&scenario);
-    for member in (3..scenario.cluster.nodes).rev() {
+    let fresh = generate(Profile::Swarm, number);
+    let mut draft = Draft::of(&fresh);
+    for member in (3..fresh.cluster.nodes).rev() {
         draft = draft.without_name('n', member);
     }
-    for client in (2..scenario.cluster.clients).rev() {
+    for client in (2..fresh.cluster.clients).rev() {
         draft = draft.without_name('c', client);
     }
-    if scenario.cluster.nodes > 3 {
-        draft = draft.with_setting("cluster", "nodes", "3").with_setting("cluster", "quorum", "majority");
+    let (nodes, clients) = (fresh.cluster.nodes.min(3), fresh.cluster.clients.min(2));
+    let draft = draft.with_setting("cluster", "nodes", &nodes.to_string());
+    let draft = draft.with_setting("cluster", "clients", &clients.to_string());
+    let quorum = if nodes < fresh.cluster.nodes { QuorumSpec::Majority } else { fresh.cluster.quorum };
+    let mut scenario = draft.with_setting("cluster", "quorum", &quorum.to_string()).read()?;
+    if number % 2 == 1 && !live {
+        scenario.cluster = Cluster { nodes, clients, quorum, ..of.cluster.clone() };
     }
-    let clients = scenario.cluster.clients.min(2).to_string();
-    let ops = scenario.workload.ops.min(10).to_string();
-    let draft = draft.with_setting("cluster", "clients", &clients).with_setting("workload", "ops", &ops);
-    let run = Span(scenario.run.0.min(Span::secs(1).0));
-    let draft = draft.with_directive(format!("run {run}")).with_directive(format!("expect {}", of.expect));
-    let draft = if live { draft } else { draft.with_directive(Liveness::Off.to_string()) };
-    draft.read().unwrap_or(scenario)
+    scenario.workload.ops = scenario.workload.ops.min(10);
+    scenario.run = scenario.run.min(TINY_RUN);
+    scenario.plan.retain(|line| !matches!(line.condition, Condition::At(time) if time.0 > TINY_RUN.0));
+    scenario.expect = of.expect.clone();
+    if !live {
+        scenario.liveness = Liveness::Off;
+    }
+    (problem(&scenario).is_none()).then(|| Draft::of(&scenario))
 }

@@ -121,3 +121,18 @@ fn a_time_becomes_the_event_it_stood_for() {
     let outcome = world.run(&replaced);
     assert_eq!(outcome.fired, [true; 3], "the event comes to pass again");
 }
+
+#[test]
+fn fresh_tiny_runs_are_tiny_and_legal() {
+    let of = Scenario { expect: Expect::Violation(Oracle::Commit), ..generate(Profile::Swarm, 3) };
+    let drafts: Vec<Draft> = (0..100).filter_map(|number| passes::tiny(&of, number)).collect();
+    assert!(drafts.len() > 80, "{} of 100", drafts.len());
+    for scenario in drafts.iter().map(|draft| draft.read().expect("it has been checked")) {
+        let Scenario { cluster, workload, run, expect, .. } = &scenario;
+        assert!(
+            cluster.nodes <= 3 && cluster.clients <= 2 && workload.ops <= 10 && run.0 <= 1_000_000_000,
+            "{scenario}"
+        );
+        assert_eq!((expect, &scenario.liveness), (&of.expect, &crate::scenario::Liveness::Off));
+    }
+}
