@@ -171,8 +171,8 @@ fn swept(args: &RunArgs, sweep: &Sweep, clock: &Clock) -> Result<(Summary, bool)
     Ok((Summary::new(&campaign, &sweep.seeds, sweep.shard, seconds, saved), campaign.complete))
 }
 
-/// Runs a sweep chunk by chunk. What is done is in the file, a line each, so that a machine that is taken away costs one
-/// chunk at most; a line cut off in its midst is as good as none.
+/// Runs a sweep chunk by chunk. What is done is in the file, a line each, so that a machine that is taken away costs
+/// one chunk at most; a line cut off in its midst is as good as none.
 fn resumed(args: &RunArgs, sweep: &Sweep, clock: &Clock, file: &Path) -> Result<(Summary, bool), String> {
     let broken = |error: std::io::Error| format!("cannot keep {}: {error}", file.display());
     let before = match fs::read_to_string(file) {

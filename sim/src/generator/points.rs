@@ -1,9 +1,9 @@
 //! A few faults at points that a dry run has shown to exist.
 //!
 //! Most bugs need few faults, each at the right place (PCT: Burckhardt et al. 2010; its bound is one over the number of
-//! places, per fault). Faults at random times fall where time is spent, not where a protocol takes its steps. So the run
-//! is made once without faults, every protocol event in it is a point, and of those a few are drawn, all with the same
-//! chance. The run that follows is the same up to the first of them.
+//! places, per fault). Faults at random times fall where time is spent, not where a protocol takes its steps. So the
+//! run is made once without faults, every protocol event in it is a point, and of those a few are drawn, all with the
+//! same chance. The run that follows is the same up to the first of them.
 
 use super::draw::Draw;
 use crate::{

@@ -15,8 +15,9 @@
 //!
 //! No layer is trusted with a *yes*: [`certify`] replays the order it gives against the model, the outcomes and
 //! real time. It asks a quick copy of the model first (`ledger`), which says yes or nothing, and then the model
-//! itself; tests hold the copy to say yes nowhere else. A *no* names the few operations that contradict each other; what
-//! zones and search say is made small, and confirmed by the naive layer. *Unknown* is said when every layer that applies ran out of its budget.
+//! itself; tests hold the copy to say yes nowhere else. A *no* names the few operations that contradict each other;
+//! what zones and search say is made small, and confirmed by the naive layer. *Unknown* is said when every layer that
+//! applies ran out of its budget.
 //!
 //! Outcomes: what is *done* took effect between begin and end. A write of *unknown* outcome takes effect at any time
 //! after its begin, or never; an unknown read is left out. What is *not done* never takes effect: any trace of it is

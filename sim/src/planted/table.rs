@@ -89,8 +89,8 @@ pub fn page(trials: &[Trial], before: &str, exists: impl Fn(&str) -> bool) -> St
     let seconds = median(bugs.iter().map(|row| row.seconds));
     let small = |part: fn(&(usize, f64)) -> f64| median(bugs.iter().filter_map(|row| row.small.as_ref().map(part)));
     let summary = format!(
-        "{well} of {} bugs are caught; the median bug takes {seeds} seeds and {seconds:.2} s, and shrinks to {} lines in \
-         {:.2} s.",
+        "{well} of {} bugs are caught; the median bug takes {seeds} seeds and {seconds:.2} s, and shrinks to {} lines \
+         in {:.2} s.",
         bugs.len(),
         small(|(lines, _)| *lines as f64),
         small(|(_, seconds)| *seconds)

@@ -214,8 +214,8 @@ pub enum Action {
         /// When the node starts again, counted from its stop.
         back: Option<Span>,
     },
-    /// `wipe nX`: the machine loses power, and its disk everything. It has to refuse to start from then on, so it is none
-    /// of the core.
+    /// `wipe nX`: the machine loses power, and its disk everything. It has to refuse to start from then on, so it is
+    /// none of the core.
     Wipe {
         /// Whose disk.
         node: NodeId,

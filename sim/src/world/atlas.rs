@@ -16,8 +16,8 @@
 //! A snapshot may rot under rule 2 alone: the identity still names it, so a node that cannot read it knows what it
 //! lost.
 //!
-//! A run *beyond* that (`disk beyond=on`) keeps to rule 1 alone: whatever is damaged can be noticed, so nothing false may
-//! be served, but nodes may refuse to start and everything may have to wait for ever.
+//! A run *beyond* that (`disk beyond=on`) keeps to rule 1 alone: whatever is damaged can be noticed, so nothing false
+//! may be served, but nodes may refuse to start and everything may have to wait for ever.
 //!
 //! Damage happens to durable bytes. What is only in the page cache is the business of crashes.
 
