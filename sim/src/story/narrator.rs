@@ -10,7 +10,7 @@ use crate::{
     },
 };
 use ios_core::{
-    ids::{Index, NodeId},
+    ids::{Index, NodeId, View},
     interface::{Note, StepDown},
     time::{Span, Time},
 };
@@ -22,9 +22,11 @@ use std::{
 /// Up to so many operations are told one by one.
 const FEW: u32 = 12;
 /// How many events are kept in case the next one is a violation, and how many of them are told, how far.
-const RECENT: usize = 400;
+const RECENT: usize = 4000;
 const LAST_STEPS: usize = 16;
 const STEP_WIDTH: usize = 160;
+/// With fewer steps about the index that a violation names, all of the members' steps are told.
+const FEW_STEPS: usize = 4;
 
 /// Listens to a run and keeps what is worth telling.
 #[derive(Debug)]
@@ -33,6 +35,8 @@ pub(super) struct Narrator {
     /// Every operation and every choice is told, because there are few.
     in_detail: bool,
     meanwhile: Meanwhile,
+    /// In which view something was last chosen.
+    chosen_in: Option<View>,
     /// Members that have begun to run since anything else was told, and when the first did.
     started: Vec<NodeId>,
     first_start: Time,
@@ -61,6 +65,7 @@ impl Narrator {
             text: String::new(),
             in_detail: scenario.workload.ops + asked as u32 <= FEW,
             meanwhile: Meanwhile::default(),
+            chosen_in: None,
             started: Vec::new(),
             first_start: Time::ZERO,
             recent: VecDeque::new(),
@@ -102,7 +107,13 @@ impl Narrator {
         let named = words(violation);
         let about =
             |(_, text): &&(Time, String)| named.is_empty() || words(text).iter().any(|name| named.contains(name));
-        let mut last: Vec<&(Time, String)> = self.recent.iter().rev().filter(about).take(LAST_STEPS).collect();
+        let index = index_in(violation);
+        let at = |(_, text): &&(Time, String)| text.split(' ').any(|word| Some(word) == index);
+        let mut last: Vec<&(Time, String)> =
+            self.recent.iter().rev().filter(about).filter(at).take(LAST_STEPS).collect();
+        if last.len() < FEW_STEPS {
+            last = self.recent.iter().rev().filter(about).take(LAST_STEPS).collect();
+        }
         last.reverse();
         let mut text = String::from("\nStep by step, at last\n");
         for (time, step) in last {
@@ -131,6 +142,13 @@ impl Narrator {
                 &format!("{} {}.", list(&names), if names.len() == 1 { "starts" } else { "start" }),
             );
         }
+        if self.in_detail && !self.meanwhile.chosen.is_empty() {
+            let chosen = std::mem::take(&mut self.meanwhile.chosen);
+            let view = self.chosen_in.map(|view| format!(" in view {view}")).unwrap_or_default();
+            let durably = if chosen.len() == 1 { "it" } else { "each" };
+            let sentence = format!("({}{view}: a quorum holds {durably} durably)", indexes(&chosen));
+            writeln!(self.text, "{:>18}{sentence}", "").expect("a string takes all");
+        }
         if let Some(sum) = std::mem::take(&mut self.meanwhile).sum() {
             writeln!(self.text, "{:>18}{sum}", "").expect("a string takes all");
         }
@@ -140,10 +158,8 @@ impl Narrator {
         match told {
             Told::Noted { node, note } => self.note(*node, note),
             Told::Chosen { view, index, .. } => {
-                if self.in_detail {
-                    return Some(format!("Index {index} is chosen in view {view}: a quorum holds it durably."));
-                }
                 self.meanwhile.chosen.push(*index);
+                self.chosen_in = Some(*view);
                 None
             }
             Told::Lost { why, .. } => {
@@ -274,6 +290,13 @@ fn given_up(why: StepDown) -> &'static str {
     }
 }
 
+/// The log index that a violation is about, if its sentence says "at" one.
+fn index_in(violation: &str) -> Option<&str> {
+    let mut words = violation.split([' ', ';', ',']);
+    words.by_ref().find(|word| *word == "at" || *word == "index")?;
+    words.next().filter(|word| word.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
 /// Whether a word is a member's name.
 fn is_member(word: &str) -> bool {
     word.strip_prefix('n').is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
@@ -296,6 +319,14 @@ fn routes(links: &[(End, End)]) -> String {
     by_receivers.iter().map(route).collect::<Vec<_>>().join(", and ")
 }
 
+/// `index 3 is chosen`, `indexes 3 to 9 are chosen`; gaps are not told.
+fn indexes(chosen: &[Index]) -> String {
+    match (chosen.iter().min(), chosen.iter().max()) {
+        (Some(first), Some(last)) if first < last => format!("indexes {first} to {last} are chosen"),
+        (first, _) => format!("index {} is chosen", first.copied().unwrap_or(Index::ZERO)),
+    }
+}
+
 fn list(names: &[String]) -> String {
     match names {
         [] => String::new(),
@@ -316,12 +347,8 @@ impl Meanwhile {
                 parts.push(format!("{number} operation{} {one}", plural(number)));
             }
         }
-        if let (Some(first), Some(last)) = (self.chosen.iter().min(), self.chosen.iter().max()) {
-            parts.push(if first == last {
-                format!("index {first} chosen")
-            } else {
-                format!("indexes {first} to {last} chosen")
-            });
+        if !self.chosen.is_empty() {
+            parts.push(indexes(&self.chosen));
         }
         for (number, one, many) in [
             (self.retries, "retry", "retries"),

@@ -29,7 +29,7 @@ fn what_happened_is_told_in_order_and_in_sentences() {
     );
     says(
         &story,
-        &["leads view", "c0 asks: put k v (c0.1).", "is chosen in view", "c0.1 has its answer: ok @ revision 1."],
+        &["leads view", "c0 asks: put k v (c0.1).", "chosen in view", "c0.1 has its answer: ok @ revision 1."],
     );
     says(
         &story,
