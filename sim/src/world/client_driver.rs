@@ -295,7 +295,7 @@ impl World {
         }
     }
 
-    fn send_request(&mut self, connection: ConnectionId, request: ClientRequest) {
+    pub(super) fn send_request(&mut self, connection: ConnectionId, request: ClientRequest) {
         if let ClientRequest::Write { session, sequence, payload, .. } = &request {
             let client = self.connections[connection.0 as usize].client.0;
             let mut pending = self.customers[usize::from(client)].pending.iter();
@@ -304,6 +304,7 @@ impl World {
                 self.records[*place].key = Some((*session, *sequence));
             }
         }
+        let Some(request) = self.encoded(request) else { return };
         let letter = request_letter(&request);
         let text = if self.tell.is_some() { request.to_string() } else { String::new() };
         self.send_on(connection, letter, text, |letter| Item::Request { connection, letter, request });

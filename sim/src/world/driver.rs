@@ -25,9 +25,9 @@ use ios_core::{
     interface::{CloseReason, DiskAction, DiskError, DiskResult, Fault, Input, Note, Output, ReadDisk, Timer},
     message::{ClientRequest, ClientResponse, PeerMessage},
     time::Span,
-    wire,
+    wire::{self, Framed},
 };
-use std::mem;
+use std::{fmt::Debug, mem};
 
 impl World {
     /// Takes one item: the only place where events are counted.
@@ -310,11 +310,10 @@ impl World {
     }
 
     /// In runs that encode: the message as it comes out of its own encoding, which must be the same.
-    fn encoded(&mut self, message: PeerMessage) -> Option<PeerMessage> {
+    pub(super) fn encoded<M: Framed + PartialEq + Debug>(&mut self, message: M) -> Option<M> {
         let Some(encoder) = &mut self.encoder else { return Some(message) };
         self.outcome.checks.count(Oracle::Encoding);
-        let decoded =
-            encoder.encode(&message).and_then(|chunks| wire::decode_frame::<PeerMessage>(&chunks.concat().into()));
+        let decoded = encoder.encode(&message).and_then(|chunks| wire::decode_frame::<M>(&chunks.concat().into()));
         match decoded {
             Ok(decoded) if decoded == message => Some(decoded),
             Ok(decoded) => {
@@ -336,6 +335,7 @@ impl World {
         }
         let now = self.now();
         self.ghost().replied(now, id, connection, &response);
+        let Some(response) = self.encoded(response) else { return false };
         let place = connection.0 as usize;
         let known = self.connections.get(place).filter(|known| known.node == (id, life)).copied();
         if let Some(known) = known {

@@ -81,7 +81,7 @@ pub fn trace(scenario: &Scenario, tell: Tell) -> Outcome {
     World { tell: Some(tell), ..World::default() }.run(scenario)
 }
 
-/// Chance, per million, that a run sends every message through its encoding.
+/// Chance, per million, that a run sends every message through its encoding, those of clients too.
 const ENCODED: u32 = 50_000;
 
 /// Machines, links and clients of one run. Kept from run to run for its memory only.
