@@ -8,9 +8,9 @@ use crate::{
     scenario::{Liveness, Workload},
 };
 use ios_core::{
-    ids::{ClusterId, Incarnation, Index},
+    ids::{ClusterId, ConnectionId, Incarnation, Index, Revision},
     interface::{DiskError, Fault, FileId},
-    message::{Hello, PeerMessage},
+    message::{ClientRequest, ClientResponse, Hello, PeerMessage},
     replica::quorum::QuorumSpec,
 };
 
@@ -213,6 +213,28 @@ fn a_message_that_does_not_survive_its_encoding_is_found() {
         world.perform(n0, world.processes[0].life, Output::Send { to, message });
         assert_eq!(found(&world), expected);
         assert_eq!(world.outcome.checks.get(Oracle::Encoding), 1);
+    }
+}
+
+#[test]
+fn what_clients_say_and_are_told_goes_through_its_encoding_too() {
+    // More than a frame of either kind holds.
+    for (bytes, expected) in [(3, None), (33 << 20, Some(Oracle::Encoding))] {
+        let payload = bytes::Bytes::from(vec![7; bytes]);
+        let connected = || {
+            let (mut world, n0) = newborn();
+            world.encoder = Some(Encoder::default());
+            let node = (n0, world.processes[0].life);
+            world.connections.push(Connection { client: (0, 1), endpoint: 0, node, broken: false });
+            (world, node, ConnectionId(0))
+        };
+        let (mut world, (n0, life), connection) = connected();
+        let response = ClientResponse::Read { tag: 1, revision: Revision(1), payload: payload.clone() };
+        world.perform(n0, life, Output::Reply { connection, response });
+        assert_eq!((found(&world), world.outcome.checks.get(Oracle::Encoding)), (expected, 1));
+        let (mut world, _, connection) = connected();
+        world.send_request(connection, ClientRequest::Read { tag: 1, payload });
+        assert_eq!((found(&world), world.outcome.checks.get(Oracle::Encoding)), (expected, 1));
     }
 }
 
