@@ -7,7 +7,7 @@ const EVERYTHING: &str = r##"ios-scenario 1
 expect violation agreement
 CLUSTER
 seed 20931
-network delay=2ms drop=1000 duplicate=20 reorder=3 late=4 late_by=1s..2s
+network delay=2ms drop=1000 duplicate=20 reorder=3 late=4 late_by=1s..2s damage=5
 client-network delay=1ms..2ms
 disk latency=1ms..2ms lost=0 torn=1000000 slow=7 slow_by=9ms
 clocks n0=200 n4=-300

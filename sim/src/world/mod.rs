@@ -16,6 +16,7 @@
 //! | `extents` | what a file of such a disk holds |
 //! | [`process`], `driver` | members, and the loop around one step of a node |
 //! | [`customer`], `client_driver` | clients, and the loop around one step of a client |
+//! | `frames` | messages as bytes, sound and damaged |
 //! | `notes` | what nodes say happened, counted |
 //! | [`told`], `telling` | the events of a run, for whoever traces it |
 //! | [`plan`], `faults`, [`atlas`] | triggers, what a line does, and which damage is allowed |
@@ -32,6 +33,7 @@ pub mod disk;
 mod driver;
 mod extents;
 mod faults;
+mod frames;
 pub mod item;
 mod judgement;
 mod liveness;
@@ -201,7 +203,8 @@ impl World {
             digest: mix(scenario.seed),
             ..Outcome::default()
         };
-        let encodes = self.choose.chance(ENCODED, Stream::Sample, &[1]);
+        let damages = scenario.network.damage > 0 || scenario.client_network.damage > 0;
+        let encodes = damages || self.choose.chance(ENCODED, Stream::Sample, &[1]);
         self.encoder = encodes.then(Encoder::default);
     }
 

@@ -225,7 +225,7 @@ fn what_clients_say_and_are_told_goes_through_its_encoding_too() {
             let (mut world, n0) = newborn();
             world.encoder = Some(Encoder::default());
             let node = (n0, world.processes[0].life);
-            world.connections.push(Connection { client: (0, 1), endpoint: 0, node, broken: false });
+            world.connections.push(Connection { client: (0, 1), endpoint: 0, node, broken: false, closed: false });
             (world, node, ConnectionId(0))
         };
         let (mut world, (n0, life), connection) = connected();
@@ -236,6 +236,35 @@ fn what_clients_say_and_are_told_goes_through_its_encoding_too() {
         world.send_request(connection, ClientRequest::Read { tag: 1, payload });
         assert_eq!((found(&world), world.outcome.checks.get(Oracle::Encoding)), (expected, 1));
     }
+}
+
+#[test]
+fn a_damaged_frame_that_somebody_understands_is_found() {
+    let request = ClientRequest::Status { tag: 1 };
+    let frame = Encoder::default().encode(&request).unwrap().concat();
+    let mut world = World::default();
+    for bits in 0..4000 {
+        world.refuse_damaged(&request, mix(bits));
+    }
+    assert_eq!(found(&world), None);
+    world.refuse::<ClientRequest>(frame);
+    assert_eq!((found(&world), world.outcome.checks.get(Oracle::Encoding)), (Some(Oracle::Encoding), 4001));
+}
+
+#[test]
+fn whom_damaged_frames_part_find_each_other_again() {
+    let text = "ios-scenario 1\nseed 5\nnetwork delay=1ms..2ms damage=10000\n\
+                client-network delay=1ms..2ms damage=20000\nworkload ops=300 think=1ms..10ms\nrun 3s\n";
+    let scenario = text.parse().unwrap();
+    let (outcome, told) = told_of(&scenario);
+    assert_eq!(outcome.violation, None);
+    let count = |wanted: fn(&Told) -> bool| told.iter().filter(|told| wanted(told)).count();
+    let damaged = count(|told| matches!(told, Told::Lost { why: told::Loss::Damaged, .. }));
+    assert_eq!(outcome.counters.get(Counter::FramesDamaged), damaged as u64);
+    assert!(damaged > 20, "{damaged} frames");
+    assert!(count(|told| matches!(told, Told::Link { up: false, .. })) > 0, "links break");
+    assert!(count(|told| matches!(told, Told::Broken { .. })) > 0, "connections break");
+    assert!(outcome.counters.get(Counter::Answered) > 250);
 }
 
 #[test]
