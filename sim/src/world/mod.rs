@@ -96,6 +96,8 @@ pub struct World {
     healed: NodeSet,
     /// What the core has to execute: all that any of it had when the last client had its answers.
     goal: Option<Index>,
+    /// Clients are silent; by then what they have left behind is over.
+    settled: Option<Time>,
     agenda: Agenda<Item>,
     network: Network,
     plan: Plan,
@@ -181,6 +183,7 @@ impl World {
         self.phase = Phase::Safety;
         self.healed = NodeSet::EMPTY;
         self.goal = None;
+        self.settled = None;
         self.agenda.clear();
         self.network.reset(scenario);
         self.plan.reset(&scenario.plan);
