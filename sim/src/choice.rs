@@ -50,6 +50,8 @@ pub enum Stream {
     Start,
     /// Whether a seed is run a second time to compare digests, and the like.
     Sample,
+    /// Whether, and how, the bytes of a frame change on their way.
+    Damage,
 }
 
 /// Makes the decisions of one run. A value without state: asking twice gives the same answer.

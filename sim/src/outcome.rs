@@ -57,6 +57,8 @@ counters! {
     MessagesReordered: Fault = "messages_reordered",
     /// Messages delivered a second time much later.
     MessagesLate: Fault = "messages_late",
+    /// Messages whose bytes changed on their way.
+    FramesDamaged: Fault = "frames_damaged",
     /// Messages lost to a partition, an isolation or a cut.
     MessagesCutOff: Fault = "messages_cut_off",
     /// Partitions both ways, isolations included.

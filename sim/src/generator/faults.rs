@@ -147,6 +147,9 @@ pub(super) fn plan(draw: &mut Draw, kinds: &Kinds, scenario: &mut Scenario) {
         for _ in 0..draw.range(0, 3) {
             scenario.plan.push(mid_write(draw, scenario));
         }
+        for _ in 0..if scenario.cluster.options.snapshot_interval > 0 { draw.range(0, 3) } else { 0 } {
+            scenario.plan.push(mid_snapshot(draw, scenario));
+        }
     }
     if kinds.rivals && nodes > 1 {
         rivals(draw, scenario);
@@ -233,6 +236,23 @@ fn mid_write(draw: &mut Draw, scenario: &Scenario) -> Line {
         nth: draw.log(1, 600) as u32,
         before: false,
         delay: Span(draw.log_time(1_000, scenario.disk.latency.1.0)),
+    };
+    let back = Some(Span(draw.log_time(Span::millis(2).0, scenario.run.0 / 4)));
+    Line { condition: Condition::Event(trigger), action: Action::Crash { node: Target::It, power: true, back } }
+}
+
+/// The power goes while a snapshot takes the place of what it stands for, which is several disk operations.
+fn mid_snapshot(draw: &mut Draw, scenario: &Scenario) -> Line {
+    use EventKind::{BeginsSnapshot, Installs, ReceivesSnapshot, TakesSnapshot};
+    let trigger = Trigger {
+        who: Who::Any,
+        event: *draw.pick(&[BeginsSnapshot, BeginsSnapshot, TakesSnapshot, ReceivesSnapshot, Installs]),
+        index: None,
+        view: None,
+        peer: None,
+        nth: draw.log(1, 32) as u32,
+        before: false,
+        delay: Span(draw.log_time(1_000, scenario.disk.latency.1.0 * 8)),
     };
     let back = Some(Span(draw.log_time(Span::millis(2).0, scenario.run.0 / 4)));
     Line { condition: Condition::Event(trigger), action: Action::Crash { node: Target::It, power: true, back } }

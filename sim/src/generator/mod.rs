@@ -139,6 +139,12 @@ fn swarm(draw: &mut Draw, seed: u64) -> Scenario {
     if draw.coin() {
         scenario.cluster.before_force = draw.log(1, 8) as u32;
     }
+    if kinds.links && draw.one_in(6) {
+        scenario.network.damage = draw.log(500, 20_000) as u32;
+    }
+    if kinds.client_links && draw.one_in(6) {
+        scenario.client_network.damage = draw.log(500, 20_000) as u32;
+    }
     match draw.range(0, 7) {
         0 if !calm => few_points(draw, &mut scenario),
         1 if !calm => late_answers(draw, &mut scenario),
@@ -252,6 +258,7 @@ mod tests {
             "duplicate=",
             "reorder=",
             "late=",
+            "damage=",
             "slow=",
             "clocks n",
             "crash all",

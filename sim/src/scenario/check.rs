@@ -130,7 +130,8 @@ fn links(links: &Links) -> Result<(), String> {
     million("drop", links.drop)?;
     million("duplicate", links.duplicate)?;
     million("reorder", links.reorder)?;
-    million("late", links.late)
+    million("late", links.late)?;
+    million("damage", links.damage)
 }
 
 fn disk(scenario: &Scenario) -> Result<(), String> {

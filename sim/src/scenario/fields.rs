@@ -206,6 +206,7 @@ record! { Links {
     "reorder" => reorder;
     "late" => late;
     "late_by" => late_by;
+    "damage" => damage;
 } }
 
 record! { Disk {

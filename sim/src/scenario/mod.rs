@@ -180,6 +180,8 @@ pub struct Links {
     pub late: u32,
     /// How late those are.
     pub late_by: (Span, Span),
+    /// Damaged: bytes of its frame change on their way, so its receiver closes the connection.
+    pub damage: u32,
 }
 
 impl Default for Links {
@@ -191,6 +193,7 @@ impl Default for Links {
             reorder: 0,
             late: 0,
             late_by: (Span::millis(200), Span::millis(2000)),
+            damage: 0,
         }
     }
 }

@@ -7,7 +7,7 @@ const EVERYTHING: &str = r##"ios-scenario 1
 expect violation agreement
 CLUSTER
 seed 20931
-network delay=2ms drop=1000 duplicate=20 reorder=3 late=4 late_by=1s..2s
+network delay=2ms drop=1000 duplicate=20 reorder=3 late=4 late_by=1s..2s damage=5
 client-network delay=1ms..2ms
 disk latency=1ms..2ms lost=0 torn=1000000 slow=7 slow_by=9ms
 clocks n0=200 n4=-300
@@ -37,7 +37,7 @@ at 20ms cut n0>n1 for=1ms
 at 20ms rot n4 body index=7 bit
 at 20ms rot n4 slot whole
 at 20ms rot n4 identity zero
-at 20ms wipe n3
+at 20ms wipe n0
 at 20ms fail n1 for=10ms
 at 20ms skew n3 -400
 at 20ms slow n3 disk 40ms for=2s
@@ -183,8 +183,11 @@ fn what_makes_no_sense_is_refused_at_its_line() {
         "when n0 sends Request heal",
         "line 2: members receive Requests and send Responses, not the other way round",
     );
-    refused("at 1ms wipe n0", "line 2: n0 never comes back from that");
-    refused("disk beyond=on", "line 2: with damage beyond what the protocol survives");
+    refused("at 1ms wipe n0", "line 2: n0 never comes back from that: it must not be of the core (liveness core=...)");
+    refused(
+        "disk beyond=on",
+        "line 2: with damage beyond what the protocol survives nothing has to finish: that wants \"liveness off\"",
+    );
     refused("at 1ms rot n0 identity index=1 bit", "line 2: the identity has no index");
     refused("at 1ms skew n0 200000", "line 2: a clock's rate error 200000 is beyond 100000 millionths");
     refused(

@@ -95,9 +95,11 @@ impl World {
     /// An item that concerns a client or a connection.
     pub(super) fn happen_to_client(&mut self, item: Item) {
         match item {
-            Item::Request { connection, .. } | Item::HungUp { connection, .. } => self.arrive(connection, item),
+            Item::Request { connection, .. }
+            | Item::HungUp { connection, .. }
+            | Item::Unreadable { connection, by_client: false } => self.arrive(connection, item),
             Item::Knock { client, endpoint, attempt, node } => self.knock(client, endpoint, attempt, node),
-            Item::Response { connection, .. } => {
+            Item::Response { connection, .. } | Item::Unreadable { connection, by_client: true } => {
                 let (client, node) = self.ends(connection);
                 self.network.arrived(node, client);
                 self.hand_to_client(client - self.scenario.cluster.nodes, item);
@@ -119,6 +121,17 @@ impl World {
         self.network.arrived(client, from);
         let process = &self.processes[usize::from(node.0)];
         if process.runs() && process.life == life {
+            if self.connections[connection.0 as usize].closed {
+                if self.tell.is_some() {
+                    self.tell_of_loss(&item, Loss::Gone);
+                }
+                return;
+            }
+            if matches!(item, Item::Unreadable { .. }) && !process.paused {
+                self.connections[connection.0 as usize].closed = true;
+                let delay = self.network.notice(node.0, client, connection.0);
+                self.break_connection(connection, delay);
+            }
             self.hand_in(node, item);
             return;
         }
@@ -147,7 +160,7 @@ impl World {
         let connection = process.runs().then_some(ConnectionId(self.connections.len() as u64));
         if connection.is_some() {
             let node = (node, process.life);
-            self.connections.push(Connection { client, endpoint, node, broken: false });
+            self.connections.push(Connection { client, endpoint, node, broken: false, closed: false });
         }
         let at = self.now() + self.network.notice(node.0, end, u64::from(attempt));
         self.agenda.put(at, Class::Ready, Item::Admitted { client, endpoint, attempt, connection });
@@ -201,6 +214,14 @@ impl World {
             Item::ClientTimer { .. } => ClientInput::Wake,
             Item::Response { connection, response, .. } => match self.endpoint_of(connection) {
                 Some(endpoint) => ClientInput::Received { endpoint, response },
+                None => return,
+            },
+            Item::Unreadable { connection, .. } => match self.endpoint_of(connection) {
+                Some(endpoint) => {
+                    self.customers[usize::from(name)].calls[endpoint.0].connection = None;
+                    self.hang_up(connection);
+                    ClientInput::Disconnected { endpoint }
+                }
                 None => return,
             },
             Item::Broken { connection } => match self.endpoint_of(connection) {
@@ -295,7 +316,7 @@ impl World {
         }
     }
 
-    fn send_request(&mut self, connection: ConnectionId, request: ClientRequest) {
+    pub(super) fn send_request(&mut self, connection: ConnectionId, request: ClientRequest) {
         if let ClientRequest::Write { session, sequence, payload, .. } = &request {
             let client = self.connections[connection.0 as usize].client.0;
             let mut pending = self.customers[usize::from(client)].pending.iter();
@@ -304,6 +325,7 @@ impl World {
                 self.records[*place].key = Some((*session, *sequence));
             }
         }
+        let Some(request) = self.encoded(request) else { return };
         let letter = request_letter(&request);
         let text = if self.tell.is_some() { request.to_string() } else { String::new() };
         self.send_on(connection, letter, text, |letter| Item::Request { connection, letter, request });
@@ -322,15 +344,24 @@ impl World {
         let link = self.ends(connection);
         let now = self.now();
         let (counters, used) = (&mut self.outcome.counters, &mut self.outcome.used);
-        let arrivals = self.network.send(now, link, letter, counters, used);
+        let mut arrivals = self.network.send(now, link, letter, counters, used);
         let subject = letter.subject;
         let letter = self.next_letter();
+        let mut item = item(letter);
+        match (&item, arrivals.damage) {
+            (Item::Request { request, .. }, Some(bits)) => {
+                self.refuse_damaged(request, bits);
+                item = Item::Unreadable { connection, by_client: false };
+            }
+            // The end of a stream has no bytes.
+            _ => arrivals.damage = None,
+        }
         if self.tell.is_some() {
             self.tell_of_sending(letter, link, subject, arrivals, text);
         }
         // A stream repeats nothing, so there is at most one arrival.
         if let Some(time) = arrivals.iter().next() {
-            self.agenda.put(time, Class::Ready, item(letter));
+            self.agenda.put(time, Class::Ready, item);
         }
     }
 

@@ -85,6 +85,8 @@ pub struct Connection {
     pub node: (NodeId, Life),
     /// Whether the member's end is known to be dead, so that the client has been or will be told.
     pub broken: bool,
+    /// Whether the member has closed it: nothing more is heard on it.
+    pub closed: bool,
 }
 
 /// What the world knows about an operation besides its place in the history, which has the same number.

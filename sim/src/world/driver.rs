@@ -25,7 +25,6 @@ use ios_core::{
     interface::{CloseReason, DiskAction, DiskError, DiskResult, Fault, Input, Note, Output, ReadDisk, Timer},
     message::{ClientRequest, ClientResponse, PeerMessage},
     time::Span,
-    wire,
 };
 use std::mem;
 
@@ -56,6 +55,7 @@ impl World {
             Item::Over(over) => self.end_fault(over),
             Item::Request { .. }
             | Item::HungUp { .. }
+            | Item::Unreadable { .. }
             | Item::Response { .. }
             | Item::Knock { .. }
             | Item::Admitted { .. }
@@ -300,6 +300,12 @@ impl World {
         if self.tell.is_some() {
             self.tell_of_sending(letter, (from.0, to.0), subject, arrivals, message.to_string());
         }
+        if let Some(bits) = arrivals.damage {
+            self.network.arrived(from.0, to.0);
+            self.refuse_damaged(&message, bits);
+            let at = arrivals.iter().next().expect("what is damaged arrives, and once");
+            return self.break_link(at, from, to, bits);
+        }
         let mut times = arrivals.iter();
         let Some(first) = times.next() else { return };
         for again in times {
@@ -307,25 +313,6 @@ impl World {
             self.agenda.put(again, Class::Ready, Item::Deliver { from, to, letter, message });
         }
         self.agenda.put(first, Class::Ready, Item::Deliver { from, to, letter, message });
-    }
-
-    /// In runs that encode: the message as it comes out of its own encoding, which must be the same.
-    fn encoded(&mut self, message: PeerMessage) -> Option<PeerMessage> {
-        let Some(encoder) = &mut self.encoder else { return Some(message) };
-        self.outcome.checks.count(Oracle::Encoding);
-        let decoded =
-            encoder.encode(&message).and_then(|chunks| wire::decode_frame::<PeerMessage>(&chunks.concat().into()));
-        match decoded {
-            Ok(decoded) if decoded == message => Some(decoded),
-            Ok(decoded) => {
-                self.object(Oracle::Encoding, format!("{message:?} was encoded and came back as {decoded:?}"));
-                None
-            }
-            Err(error) => {
-                self.object(Oracle::Encoding, format!("{message:?} was encoded and came back as an error: {error}"));
-                None
-            }
-        }
     }
 
     fn reply(&mut self, id: NodeId, life: Life, connection: ConnectionId, response: ClientResponse) -> bool {
@@ -336,8 +323,9 @@ impl World {
         }
         let now = self.now();
         self.ghost().replied(now, id, connection, &response);
+        let Some(response) = self.encoded(response) else { return false };
         let place = connection.0 as usize;
-        let known = self.connections.get(place).filter(|known| known.node == (id, life)).copied();
+        let known = self.connections.get(place).filter(|known| known.node == (id, life) && !known.closed).copied();
         if let Some(known) = known {
             let client = self.scenario.cluster.nodes + known.client.0;
             let letter = Letter { subject, number: connection.0 };
@@ -349,7 +337,14 @@ impl World {
             }
             // A stream repeats nothing, so there is at most one arrival.
             if let Some(time) = arrivals.iter().next() {
-                self.agenda.put(time, Class::Ready, Item::Response { connection, letter, response });
+                let item = match arrivals.damage {
+                    Some(bits) => {
+                        self.refuse_damaged(&response, bits);
+                        Item::Unreadable { connection, by_client: true }
+                    }
+                    None => Item::Response { connection, letter, response },
+                };
+                self.agenda.put(time, Class::Ready, item);
             }
         }
         self.set_off(&sends, false)

@@ -435,11 +435,13 @@ impl World {
     fn arrives_again(&mut self, item: &Item) {
         match item {
             Item::Deliver { from, to, .. } => self.network.arrives_again(from.0, to.0),
-            Item::Request { connection, .. } | Item::HungUp { connection, .. } => {
+            Item::Request { connection, .. }
+            | Item::HungUp { connection, .. }
+            | Item::Unreadable { connection, by_client: false } => {
                 let (client, node) = self.ends(*connection);
                 self.network.arrives_again(client, node);
             }
-            Item::Response { connection, .. } => {
+            Item::Response { connection, .. } | Item::Unreadable { connection, by_client: true } => {
                 let (client, node) = self.ends(*connection);
                 self.network.arrives_again(node, client);
             }

@@ -78,6 +78,13 @@ pub enum Item {
         /// Its name in a trace.
         letter: LetterId,
     },
+    /// Something that cannot be read arrives on a connection: whoever gets it closes it.
+    Unreadable {
+        /// Which connection.
+        connection: ConnectionId,
+        /// Whether it is the client that gets it.
+        by_client: bool,
+    },
     /// A member learns that its link to a peer works or is broken.
     Link {
         /// Who learns it, in which life.
@@ -190,6 +197,7 @@ impl Item {
             Item::Fresh { client } => (17, u64::from(*client), 0),
             Item::Line { line, it } => (15, *line as u64, it.map_or(0, |node| u64::from(node.0) + 1)),
             Item::Over(_) => (16, 0, 0),
+            Item::Unreadable { connection, by_client } => (18, connection.0, u64::from(*by_client)),
         };
         mix(a.wrapping_mul(31).wrapping_add(kind)).wrapping_add(b)
     }
@@ -199,7 +207,7 @@ impl Item {
         Some(match self {
             Item::Deliver { from, message, .. } => Input::Peer { from, message },
             Item::Request { connection, request, .. } => Input::Client { connection, request },
-            Item::HungUp { connection, .. } => Input::Gone { connection },
+            Item::HungUp { connection, .. } | Item::Unreadable { connection, .. } => Input::Gone { connection },
             Item::Link { peer, up, .. } => Input::Link { peer: peer.0, up },
             Item::DiskTold { op, result, .. } => Input::Disk { op, result },
             Item::Turn { .. } | Item::Timer { .. } => Input::Wake,

@@ -10,7 +10,8 @@
 //! begun before has ended; every client gets a fresh write and a fresh read *done*; all core nodes have executed all
 //! that any of them had by then, unless the leader is none of them: it may be cut off from some of the core for ever.
 //! (Not all that any of them has at one moment: while sessions are kept alive there is always something new, and who
-//! is told of it later than others is never quite there.)
+//! is told of it later than others is never quite there.) Then clients fall silent, and with no further batch to help
+//! them all core nodes have to come to know the same to be committed, and to have executed the same.
 
 use super::{Phase, World, agenda::Class, customer::Origin, item::Item, told::Told};
 use crate::{
@@ -18,7 +19,9 @@ use crate::{
     scenario::{Liveness, Operation, Target, Verb},
 };
 use ios_core::{
+    Node,
     ids::{Index, NodeId, NodeSet, View},
+    service::kv::Kv,
     time::{Span, Time},
 };
 
@@ -129,15 +132,51 @@ impl World {
     /// Whether nothing is left to be done. Also the place where a storm is noticed.
     pub(super) fn is_done(&mut self) -> bool {
         let clients_done = self.customers.iter().all(|customer| customer.fresh == 0 && customer.pending.is_empty());
-        clients_done && self.has_caught_up()
+        clients_done && self.has_caught_up() && self.is_level()
+    }
+
+    /// Whether all of the core know and have executed the same, some time after the last word of any client.
+    fn is_level(&mut self) -> bool {
+        let now = self.now();
+        let settled = match self.settled {
+            Some(settled) => settled,
+            None => self.silence_clients(),
+        };
+        if now < settled {
+            return false;
+        }
+        let mut extents = self.core_extents();
+        let first = extents.next();
+        self.leader_is_cut_off() || extents.all(|extent| Some(extent) == first)
+    }
+
+    /// From now on clients take nothing in and say nothing. How long what is under way may take.
+    fn silence_clients(&mut self) -> Time {
+        for customer in &mut self.customers {
+            customer.paused = true;
+        }
+        let settled = self.now() + self.scenario.cluster.options.election_timeout;
+        self.settled = Some(settled);
+        settled
     }
 
     fn has_caught_up(&mut self) -> bool {
         let furthest = self.core_applied().max().unwrap_or(Index::ZERO);
         let goal = *self.goal.get_or_insert(furthest);
+        self.leader_is_cut_off() || self.core_applied().all(|index| index >= goal)
+    }
+
+    /// Whether somebody leads who may be cut off from some of the core for ever.
+    fn leader_is_cut_off(&self) -> bool {
         let leader = self.resolve(Target::Leader, None);
-        let cut_off = leader.is_some_and(|leader| !self.atlas.core().contains(leader));
-        cut_off || self.core_applied().all(|index| index >= goal)
+        leader.is_some_and(|leader| !self.atlas.core().contains(leader))
+    }
+
+    /// Up to where each of the core knows everything to be committed, and has executed it.
+    fn core_extents(&self) -> impl Iterator<Item = (Index, Index)> {
+        let extent = |node: &Node<Kv>| (node.status().floor, node.applied());
+        let core = self.atlas.core();
+        core.iter().map(move |id| self.processes[usize::from(id.0)].node.as_ref().map_or_else(Default::default, extent))
     }
 
     fn core_applied(&self) -> impl Iterator<Item = Index> {
@@ -161,8 +200,8 @@ impl World {
                 text.push_str(&format!(" c{} got {} new operations not done;", customer.name, customer.fresh));
             }
         }
-        let applied: Vec<Index> = self.core_applied().collect();
-        text.push_str(&format!(" core {} has executed {applied:?}", self.atlas.core()));
+        let (floors, applied): (Vec<Index>, Vec<Index>) = self.core_extents().unzip();
+        text.push_str(&format!(" core {} has executed {applied:?} of {floors:?}", self.atlas.core()));
         text
     }
 }

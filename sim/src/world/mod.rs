@@ -16,6 +16,7 @@
 //! | `extents` | what a file of such a disk holds |
 //! | [`process`], `driver` | members, and the loop around one step of a node |
 //! | [`customer`], `client_driver` | clients, and the loop around one step of a client |
+//! | `frames` | messages as bytes, sound and damaged |
 //! | `notes` | what nodes say happened, counted |
 //! | [`told`], `telling` | the events of a run, for whoever traces it |
 //! | [`plan`], `faults`, [`atlas`] | triggers, what a line does, and which damage is allowed |
@@ -32,6 +33,7 @@ pub mod disk;
 mod driver;
 mod extents;
 mod faults;
+mod frames;
 pub mod item;
 mod judgement;
 mod liveness;
@@ -81,7 +83,7 @@ pub fn trace(scenario: &Scenario, tell: Tell) -> Outcome {
     World { tell: Some(tell), ..World::default() }.run(scenario)
 }
 
-/// Chance, per million, that a run sends every message through its encoding.
+/// Chance, per million, that a run sends every message through its encoding, those of clients too.
 const ENCODED: u32 = 50_000;
 
 /// Machines, links and clients of one run. Kept from run to run for its memory only.
@@ -94,6 +96,8 @@ pub struct World {
     healed: NodeSet,
     /// What the core has to execute: all that any of it had when the last client had its answers.
     goal: Option<Index>,
+    /// Clients are silent; by then what they have left behind is over.
+    settled: Option<Time>,
     agenda: Agenda<Item>,
     network: Network,
     plan: Plan,
@@ -179,6 +183,7 @@ impl World {
         self.phase = Phase::Safety;
         self.healed = NodeSet::EMPTY;
         self.goal = None;
+        self.settled = None;
         self.agenda.clear();
         self.network.reset(scenario);
         self.plan.reset(&scenario.plan);
@@ -201,7 +206,8 @@ impl World {
             digest: mix(scenario.seed),
             ..Outcome::default()
         };
-        let encodes = self.choose.chance(ENCODED, Stream::Sample, &[1]);
+        let damages = scenario.network.damage > 0 || scenario.client_network.damage > 0;
+        let encodes = damages || self.choose.chance(ENCODED, Stream::Sample, &[1]);
         self.encoder = encodes.then(Encoder::default);
     }
 

@@ -40,6 +40,8 @@ pub struct Letter {
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Arrivals {
     times: [Option<Time>; 3],
+    /// Its frame arrives damaged; how, these bits decide.
+    pub damage: Option<u64>,
 }
 
 impl Arrivals {
@@ -367,6 +369,7 @@ impl Network {
         if late.is_some() {
             counters.count(Counter::MessagesLate);
         }
+        arrivals.damage = chance(family.damage, Stream::Damage).then(|| choose.u64(Stream::Damage, &[key, 1]));
         if stream {
             first = link.last.max(first + late.unwrap_or(Span::ZERO));
             arrivals.times[0] = Some(first);
@@ -378,6 +381,9 @@ impl Network {
             self.links[place].last = first;
         }
         arrivals.times[0] = Some(first);
+        if arrivals.damage.is_some() {
+            return arrivals;
+        }
         if let Some(MessageFate::Duplicate(after)) = fate {
             counters.count(Counter::MessagesDuplicated);
             arrivals.times[1] = Some(now + after);

@@ -54,6 +54,7 @@ impl World {
         let why = if self.network.is_blocked(from, to) { Loss::CutOff } else { Loss::Dropped };
         self.tell(Told::Sent { letter, from: self.end(from), to: self.end(to), subject, text });
         match copies {
+            _ if arrivals.damage.is_some() => self.tell(Told::Lost { letter, why: Loss::Damaged }),
             0 => self.tell(Told::Lost { letter, why }),
             1 => {}
             copies => self.tell(Told::Repeated { letter, copies }),

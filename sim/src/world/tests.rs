@@ -8,9 +8,9 @@ use crate::{
     scenario::{Liveness, Workload},
 };
 use ios_core::{
-    ids::{ClusterId, Incarnation, Index},
+    ids::{ClusterId, ConnectionId, Incarnation, Index, Revision},
     interface::{DiskError, Fault, FileId},
-    message::{Hello, PeerMessage},
+    message::{ClientRequest, ClientResponse, Hello, PeerMessage},
     replica::quorum::QuorumSpec,
 };
 
@@ -217,6 +217,57 @@ fn a_message_that_does_not_survive_its_encoding_is_found() {
 }
 
 #[test]
+fn what_clients_say_and_are_told_goes_through_its_encoding_too() {
+    // More than a frame of either kind holds.
+    for (bytes, expected) in [(3, None), (33 << 20, Some(Oracle::Encoding))] {
+        let payload = bytes::Bytes::from(vec![7; bytes]);
+        let connected = || {
+            let (mut world, n0) = newborn();
+            world.encoder = Some(Encoder::default());
+            let node = (n0, world.processes[0].life);
+            world.connections.push(Connection { client: (0, 1), endpoint: 0, node, broken: false, closed: false });
+            (world, node, ConnectionId(0))
+        };
+        let (mut world, (n0, life), connection) = connected();
+        let response = ClientResponse::Read { tag: 1, revision: Revision(1), payload: payload.clone() };
+        world.perform(n0, life, Output::Reply { connection, response });
+        assert_eq!((found(&world), world.outcome.checks.get(Oracle::Encoding)), (expected, 1));
+        let (mut world, _, connection) = connected();
+        world.send_request(connection, ClientRequest::Read { tag: 1, payload });
+        assert_eq!((found(&world), world.outcome.checks.get(Oracle::Encoding)), (expected, 1));
+    }
+}
+
+#[test]
+fn a_damaged_frame_that_somebody_understands_is_found() {
+    let request = ClientRequest::Status { tag: 1 };
+    let frame = Encoder::default().encode(&request).unwrap().concat();
+    let mut world = World::default();
+    for bits in 0..4000 {
+        world.refuse_damaged(&request, mix(bits));
+    }
+    assert_eq!(found(&world), None);
+    world.refuse::<ClientRequest>(frame);
+    assert_eq!((found(&world), world.outcome.checks.get(Oracle::Encoding)), (Some(Oracle::Encoding), 4001));
+}
+
+#[test]
+fn whom_damaged_frames_part_find_each_other_again() {
+    let text = "ios-scenario 1\nseed 5\nnetwork delay=1ms..2ms damage=10000\n\
+                client-network delay=1ms..2ms damage=20000\nworkload ops=300 think=1ms..10ms\nrun 3s\n";
+    let scenario = text.parse().unwrap();
+    let (outcome, told) = told_of(&scenario);
+    assert_eq!(outcome.violation, None);
+    let count = |wanted: fn(&Told) -> bool| told.iter().filter(|told| wanted(told)).count();
+    let damaged = count(|told| matches!(told, Told::Lost { why: told::Loss::Damaged, .. }));
+    assert_eq!(outcome.counters.get(Counter::FramesDamaged), damaged as u64);
+    assert!(damaged > 20, "{damaged} frames");
+    assert!(count(|told| matches!(told, Told::Link { up: false, .. })) > 10, "links break");
+    assert!(count(|told| matches!(told, Told::Broken { .. })) > 0, "connections break");
+    assert!(outcome.counters.get(Counter::Answered) > 200, "and others are made");
+}
+
+#[test]
 fn a_value_that_nobody_wrote_is_found_when_the_run_is_judged() {
     for (value, expected) in [("a", None), ("b", Some(Oracle::Linearizability))] {
         let (mut world, _) = newborn();
@@ -242,6 +293,10 @@ fn a_band_of_seeds_injects_every_kind_of_fault() {
         let outcome = world.run(&generate(Profile::Swarm, seed));
         assert_eq!(outcome.violation, None, "seed {seed}");
         counters.merge(&outcome.counters);
+    }
+    // No swarm wipes a disk.
+    for seed in 0..20 {
+        counters.merge(&world.run(&generate(Profile::Beyond, seed)).counters);
     }
     let never: Vec<_> = counters
         .iter()

@@ -54,6 +54,8 @@ pub enum Loss {
     Gone,
     /// Too much was waiting already for its paused receiver.
     Full,
+    /// Bytes of it changed on the way, so its receiver closed the connection.
+    Damaged,
 }
 
 /// What a disk operation does.
@@ -385,6 +387,7 @@ impl fmt::Display for Loss {
             Loss::Down => "receiver down",
             Loss::Gone => "connection gone",
             Loss::Full => "receiver's buffer full",
+            Loss::Damaged => "damaged",
         })
     }
 }
