@@ -8,12 +8,14 @@ use crate::{
     oracle::{Checks, Oracle, Violation},
     outcome::{Counters, Outcome, Sent},
     scenario::{Expect, Scenario},
+    world::{self, told::Told},
 };
 use ios_core::time::Time;
 use std::{
     cell::RefCell,
     ops::Range,
     panic::{AssertUnwindSafe, catch_unwind},
+    rc::Rc,
     sync::{
         Mutex, Once,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -209,10 +211,34 @@ where
         return None;
     }
     let text = format!(
-        "two runs of one scenario differ: {} and {} events, digests {:016x} and {:016x}",
-        first.events, second.events, first.digest, second.digest
+        "two runs of one scenario differ: {} and {} events, digests {:016x} and {:016x}; {}",
+        first.events,
+        second.events,
+        first.digest,
+        second.digest,
+        first_difference(&mut || traced(scenario)),
     );
     Some(Violation { oracle: Oracle::Determinism, time: first.ended.min(second.ended), text })
+}
+
+/// Every event of a run, in words.
+fn traced(scenario: &Scenario) -> Vec<String> {
+    let lines = Rc::new(RefCell::new(Vec::new()));
+    let told = Rc::clone(&lines);
+    let tell = move |time: Time, event: &Told| told.borrow_mut().push(format!("{time} {event}"));
+    run_caught(&mut |scenario| world::trace(scenario, Box::new(tell.clone())), scenario);
+    lines.take()
+}
+
+/// The first event in which two traces differ: where to look for what is not passed in.
+fn first_difference(trace: &mut dyn FnMut() -> Vec<String>) -> String {
+    let (one, other) = (trace(), trace());
+    let same = one.iter().zip(&other).take_while(|(one, other)| one == other).count();
+    if same == one.len() && same == other.len() {
+        return "two traces of it are equal".into();
+    }
+    let event = |lines: &[String]| lines.get(same).map_or("nothing more".into(), |line| format!("\"{}\"", line.trim()));
+    format!("event {} is {} in one trace of it and {} in another", same + 1, event(&one), event(&other))
 }
 
 thread_local! {
@@ -358,5 +384,19 @@ mod tests {
         let first = run_caught(&mut forgetful, &scenario);
         assert_eq!(second_run(|| forgetful, &scenario, &first).unwrap().oracle, Oracle::Determinism);
         assert_eq!(second_run(|| pretend, &scenario, &run_caught(&mut pretend, &scenario)), None);
+    }
+
+    #[test]
+    fn the_first_event_in_which_traces_differ_is_told() {
+        let lines = |text: &str| text.split(' ').map(str::to_string).collect::<Vec<_>>();
+        let told = |one: &str, other: &str| {
+            let mut traces = vec![lines(other), lines(one)];
+            first_difference(&mut || traces.pop().expect("two traces"))
+        };
+        assert_eq!(told("a b c", "a b c"), "two traces of it are equal");
+        assert_eq!(told("a b c", "a x c"), "event 2 is \"b\" in one trace of it and \"x\" in another");
+        assert_eq!(told("a b", "a"), "event 2 is \"b\" in one trace of it and nothing more in another");
+        let scenario = Scenario { run: ios_core::time::Span::millis(300), ..Scenario::default() };
+        assert!(traced(&scenario).len() > 10 && first_difference(&mut || traced(&scenario)).contains("equal"));
     }
 }

@@ -495,22 +495,10 @@ impl Builder {
     }
 }
 
-/// The member that an action of the plan is about, if it is about one that can be named without asking the world.
+/// The member that an action of the plan is about, if it is about one that can be named without asking the world. Who is
+/// isolated is seen in the cut.
 fn target(action: &Action, it: Option<NodeId>) -> Option<NodeId> {
-    let target = match action {
-        Action::Crash { node, .. }
-        | Action::Stop { node, .. }
-        | Action::Transfer { node, .. }
-        | Action::Restart { node }
-        | Action::Pause { node, .. }
-        | Action::Resume { node }
-        | Action::Rot { node, .. }
-        | Action::FailDisk { node, .. }
-        | Action::Skew { node, .. }
-        | Action::Slow { node, .. } => *node,
-        _ => return None,
-    };
-    match target {
+    match action.target().filter(|_| !matches!(action, Action::Isolate { .. }))? {
         Target::Node(node) => Some(node),
         Target::It => it,
         Target::Leader => None,

@@ -240,6 +240,34 @@ pub enum Action {
     },
 }
 
+impl Action {
+    /// The member that it is done to, if it is done to one.
+    pub fn target(&self) -> Option<Target> {
+        match self {
+            Action::Crash { node, .. }
+            | Action::Stop { node, .. }
+            | Action::Transfer { node, .. }
+            | Action::Restart { node }
+            | Action::Pause { node, .. }
+            | Action::Resume { node }
+            | Action::Isolate { node, .. }
+            | Action::Rot { node, .. }
+            | Action::Skew { node, .. }
+            | Action::FailDisk { node, .. }
+            | Action::Slow { node, .. } => Some(*node),
+            Action::Wipe { node } => Some(Target::Node(*node)),
+            Action::Client { .. }
+            | Action::CrashAll { .. }
+            | Action::PauseClient { .. }
+            | Action::Disconnect { .. }
+            | Action::CrashClient { .. }
+            | Action::Partition { .. }
+            | Action::Cut { .. }
+            | Action::Heal => None,
+        }
+    }
+}
+
 /// Which bytes rot.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RotPart {

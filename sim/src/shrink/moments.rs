@@ -18,7 +18,10 @@ pub(super) fn lines(scenario: &Scenario, place: usize, moments: &[Moment]) -> Ve
     if matches!(action, Action::Client { .. } | Action::Rot { .. }) {
         return Vec::new();
     }
-    let node = subject(action);
+    let node = match action.target() {
+        Some(Target::Node(node)) => Some(node),
+        _ => None,
+    };
     let before = moments.partition_point(|moment| moment.time <= *time);
     let about = |moment: &&Moment| node.is_none_or(|node| node == moment.happening.node) && is_telling(moment);
     let last: Vec<&Moment> = moments[..before].iter().rev().filter(about).take(LAST).collect();
@@ -27,20 +30,6 @@ pub(super) fn lines(scenario: &Scenario, place: usize, moments: &[Moment]) -> Ve
         Line { condition: Condition::Event(trigger), action: action.clone() }
     };
     last.iter().map(line).collect()
-}
-
-/// The member that an action is about.
-fn subject(action: &Action) -> Option<NodeId> {
-    match action {
-        Action::Crash { node: Target::Node(node), .. }
-        | Action::Stop { node: Target::Node(node), .. }
-        | Action::Transfer { node: Target::Node(node), .. }
-        | Action::Pause { node: Target::Node(node), .. }
-        | Action::Isolate { node: Target::Node(node), .. }
-        | Action::FailDisk { node: Target::Node(node), .. }
-        | Action::Slow { node: Target::Node(node), .. } => Some(*node),
-        _ => None,
-    }
 }
 
 /// Every step has outputs, writes and syncs, and heartbeats never stop.

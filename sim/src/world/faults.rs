@@ -45,7 +45,7 @@ impl World {
 
     /// Whether it had an effect.
     fn carry_out(&mut self, action: &Action, it: Option<NodeId>) -> bool {
-        let node = match target_of(action).map(|target| self.resolve(target, it)) {
+        let node = match action.target().map(|target| self.resolve(target, it)) {
             Some(None) => return false,
             Some(found) => found,
             None => None,
@@ -64,7 +64,7 @@ impl World {
                 process.failing = Some(*back);
                 true
             }
-            (Action::Wipe { node }, _) => self.wipe(*node),
+            (Action::Wipe { .. }, Some(node)) => self.wipe(node),
             (Action::Rot { part, index, damage, .. }, Some(node)) => self.rot(node, *part, *index, *damage),
             (Action::CrashAll { power, back }, _) => {
                 let all: Vec<NodeId> = self.processes.iter().map(|process| process.id).collect();
@@ -496,31 +496,5 @@ impl World {
         self.outcome.counters.count(counter);
         self.later(back, Over::Block(block));
         true
-    }
-}
-
-/// The member that something is done to, if it is one.
-fn target_of(action: &Action) -> Option<Target> {
-    match action {
-        Action::Crash { node, .. }
-        | Action::Stop { node, .. }
-        | Action::Transfer { node, .. }
-        | Action::Restart { node }
-        | Action::Pause { node, .. }
-        | Action::Resume { node }
-        | Action::Isolate { node, .. }
-        | Action::Rot { node, .. }
-        | Action::Skew { node, .. }
-        | Action::FailDisk { node, .. }
-        | Action::Slow { node, .. } => Some(*node),
-        Action::Client { .. }
-        | Action::CrashAll { .. }
-        | Action::PauseClient { .. }
-        | Action::Disconnect { .. }
-        | Action::CrashClient { .. }
-        | Action::Partition { .. }
-        | Action::Cut { .. }
-        | Action::Wipe { .. }
-        | Action::Heal => None,
     }
 }
