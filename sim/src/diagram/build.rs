@@ -495,8 +495,8 @@ impl Builder {
     }
 }
 
-/// The member that an action of the plan is about, if it is about one that can be named without asking the world. Who is
-/// isolated is seen in the cut.
+/// The member that an action of the plan is about, if it is about one that can be named without asking the world. Who
+/// is isolated is seen in the cut.
 fn target(action: &Action, it: Option<NodeId>) -> Option<NodeId> {
     match action.target().filter(|_| !matches!(action, Action::Isolate { .. }))? {
         Target::Node(node) => Some(node),

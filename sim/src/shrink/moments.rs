@@ -4,7 +4,7 @@ use crate::{
     scenario::{Action, Condition, EventKind, Line, Scenario, Target, Trigger, Who},
     world::Moment,
 };
-use ios_core::{ids::NodeId, time::Span};
+use ios_core::time::Span;
 
 /// How many events before the time are considered.
 const LAST: usize = 6;
