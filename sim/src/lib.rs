@@ -4,6 +4,7 @@ pub mod choice;
 pub mod diagram;
 pub mod generator;
 pub mod ghost;
+pub mod guard;
 pub mod history;
 pub mod linearize;
 pub mod oracle;

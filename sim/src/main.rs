@@ -17,18 +17,17 @@ use clap::{Parser, Subcommand};
 use diagram_command::DiagramArgs;
 use endurance_command::EnduranceArgs;
 use indicatif::{ProgressBar, ProgressStyle};
-use ios_core::time::Time;
 use planted_command::PlantedArgs;
 use run_command::RunArgs;
 use shrink_command::ShrinkArgs;
 use sim::{
     generator::{Profile, generate},
+    guard::run_caught,
     oracle::Oracle,
     outcome::{Counter, CounterKind},
     report::{self, Summary},
     scenario::{Scenario, parse},
-    story, sweep,
-    world::{self, told::Told},
+    story, world,
 };
 use std::{
     fs,
@@ -175,7 +174,7 @@ fn replay(files: &[PathBuf], seed: Option<u64>) -> Result<u8, String> {
     let mut code = EXPECTED;
     for (file, mut scenario) in files.iter().zip(scenarios) {
         scenario.seed = seed.unwrap_or(scenario.seed);
-        let outcome = sweep::run_caught(&mut world::run, &scenario);
+        let outcome = run_caught(&mut world::run, &scenario);
         let idle = || report::idle_part(&scenario, &outcome).filter(|_| seed.is_none());
         let problem = report::against_expectation(&scenario, &outcome).or_else(idle);
         let verdict = problem.clone().unwrap_or_else(|| format!("as expected, {}", scenario.expect));
@@ -221,12 +220,11 @@ fn explain(file: &Path, events: bool) -> Result<u8, String> {
     let scenario = read(file)?;
     let name = file.display().to_string();
     let outcome = if events {
-        let tell = |time: Time, told: &Told| {
+        let ((), outcome) = world::listen(&scenario, (), |(), time, told| {
             let line = format!("{:>12} {told}", time.0 / 1000);
             let end = line.char_indices().nth(EVENT_WIDTH).map_or(line.len(), |(end, _)| end);
             print(&format!("{}\n", &line[..end]));
-        };
-        let outcome = sweep::run_caught(&mut |scenario| world::trace(scenario, Box::new(tell)), &scenario);
+        });
         print(&report::run(&name, &scenario, &outcome));
         outcome
     } else {

@@ -5,6 +5,7 @@ use clap::{Args, CommandFactory, error::ErrorKind};
 use indicatif::ProgressBar;
 use sim::{
     generator::{Profile, generate},
+    guard::run_caught,
     outcome::Outcome,
     report::{self, Summary},
     scenario::{Scenario, parse},
@@ -92,7 +93,7 @@ fn run_one(args: &RunArgs, seed: u64) -> Result<u8, String> {
         Some(file) => (file.display().to_string(), Scenario { seed, ..read(file)? }),
         None => (format!("{} seed {seed}", args.profile.name()), generate(args.profile, seed)),
     };
-    let outcome = sweep::run_caught(&mut world::run, &scenario);
+    let outcome = run_caught(&mut world::run, &scenario);
     print(&report::run(&name, &scenario, &outcome));
     if args.scenario.is_some() {
         let problem = report::against_expectation(&scenario, &outcome);
@@ -218,7 +219,7 @@ fn resumed(args: &RunArgs, sweep: &Sweep, clock: &Clock, file: &Path) -> Result<
 /// The first line of a file to resume from: which sweep it is of, and by the digest of its first seed, of which code.
 fn head_of(sweep: &Sweep) -> String {
     let Sweep { profile, seeds, shard, .. } = sweep;
-    let first = sweep::run_caught(&mut world::run, &generate(*profile, shard.seed(seeds, 0)));
+    let first = run_caught(&mut world::run, &generate(*profile, shard.seed(seeds, 0)));
     serde_json::json!({
         "profile": profile.name(),
         "seeds": format!("{}..{}", seeds.start, seeds.end),

@@ -5,19 +5,16 @@
 use crate::{
     choice::{Chooser, Stream, mix},
     generator::{Profile, generate},
+    guard::run_caught,
     oracle::{Checks, Oracle, Violation},
     outcome::{Counters, Outcome, Sent},
     scenario::{Expect, Scenario},
-    world::{self, told::Told},
+    world,
 };
-use ios_core::time::Time;
 use std::{
-    cell::RefCell,
     ops::Range,
-    panic::{AssertUnwindSafe, catch_unwind},
-    rc::Rc,
     sync::{
-        Mutex, Once,
+        Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
@@ -223,11 +220,7 @@ where
 
 /// Every event of a run, in words.
 fn traced(scenario: &Scenario) -> Vec<String> {
-    let lines = Rc::new(RefCell::new(Vec::new()));
-    let told = Rc::clone(&lines);
-    let tell = move |time: Time, event: &Told| told.borrow_mut().push(format!("{time} {event}"));
-    run_caught(&mut |scenario| world::trace(scenario, Box::new(tell.clone())), scenario);
-    lines.take()
+    world::listen(scenario, Vec::new(), |lines, time, told| lines.push(format!("{time} {told}"))).0
 }
 
 /// The first event in which two traces differ: where to look for what is not passed in.
@@ -241,49 +234,11 @@ fn first_difference(trace: &mut dyn FnMut() -> Vec<String>) -> String {
     format!("event {} is {} in one trace of it and {} in another", same + 1, event(&one), event(&other))
 }
 
-thread_local! {
-    /// What the panic under way on this thread says, while a run is guarded.
-    static GUARDED: RefCell<Option<String>> = const { RefCell::new(None) };
-}
-
-/// Runs a scenario; a panic inside (an assertion of the core that did not hold) is a violation like any other.
-pub fn run_caught(run: &mut impl FnMut(&Scenario) -> Outcome, scenario: &Scenario) -> Outcome {
-    static HOOK: Once = Once::new();
-    HOOK.call_once(|| {
-        let usual = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |info| {
-            let guarded = GUARDED.with_borrow_mut(|text| text.as_mut().map(|text| *text = info.to_string()).is_some());
-            if !guarded {
-                usual(info);
-            }
-        }));
-    });
-    GUARDED.set(Some(String::new()));
-    let result = catch_unwind(AssertUnwindSafe(|| run(scenario)));
-    let said = GUARDED.take().unwrap_or_default().replace('\n', " ");
-    let text = format!("an assertion does not hold: {said}");
-    match result {
-        Ok(mut outcome) => {
-            // The world notices a broken node itself, but not where it broke.
-            if let Some(violation) = outcome.violation.as_mut().filter(|_| !said.is_empty()) {
-                violation.text = text;
-            }
-            outcome
-        }
-        Err(_) => Outcome {
-            digest: mix(scenario.seed),
-            fired: vec![false; scenario.plan.len()],
-            used: vec![false; scenario.overrides.len()],
-            violation: Some(Violation { oracle: Oracle::Health, time: Time::ZERO, text }),
-            ..Outcome::default()
-        },
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::outcome::Counter;
+    use ios_core::time::Time;
     use std::cell::Cell;
 
     /// Stands in for the world: depends on the scenario alone, breaks at some seeds.

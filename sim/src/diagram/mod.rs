@@ -16,10 +16,9 @@ mod moments;
 #[cfg(test)]
 mod tests;
 
-use crate::{outcome::Outcome, scenario::Scenario, sweep, world};
+use crate::{outcome::Outcome, scenario::Scenario, world};
 use build::Builder;
 use model::Diagram;
-use std::{cell::RefCell, rc::Rc};
 
 /// The most messages, moments, disk operations and client operations together that a page shows if not told otherwise:
 /// a page of about five megabytes, which every browser still scrolls smoothly.
@@ -44,13 +43,7 @@ impl Default for Window {
 
 /// Runs a scenario and draws it. `name` and `text` are its file's.
 pub fn diagram(name: &str, text: &str, scenario: &Scenario, window: Window) -> (Diagram, Outcome) {
-    let builder = Rc::new(RefCell::new(Builder::new(name, text, scenario)));
-    let mut run = |scenario: &Scenario| {
-        let builder = builder.clone();
-        world::trace(scenario, Box::new(move |time, told| builder.borrow_mut().take(time, told)))
-    };
-    let outcome = sweep::run_caught(&mut run, scenario);
-    let builder = builder.replace(Builder::new("", "", scenario));
+    let (builder, outcome) = world::listen(scenario, Builder::new(name, text, scenario), Builder::take);
     let mut diagram = builder.finish(scenario, &outcome);
     cut_down(&mut diagram, window);
     (diagram, outcome)

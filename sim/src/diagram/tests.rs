@@ -34,19 +34,16 @@ fn drawn(text: &str, window: Window) -> Diagram {
 fn every_message_is_taken_lost_or_still_on_its_way() {
     for seed in 0..8 {
         let scenario = generate(Profile::Swarm, seed);
-        let counts = Rc::new(RefCell::new([0; 3]));
-        let into = counts.clone();
-        let tell = move |_, told: &Told| match told {
-            Told::Sent { .. } => into.borrow_mut()[0] += 1,
-            Told::Delivered { .. } => into.borrow_mut()[1] += 1,
-            Told::Lost { .. } => into.borrow_mut()[2] += 1,
+        let (counts, outcome) = world::listen(&scenario, [0; 3], |counts, _, told| match told {
+            Told::Sent { .. } => counts[0] += 1,
+            Told::Delivered { .. } => counts[1] += 1,
+            Told::Lost { .. } => counts[2] += 1,
             _ => {}
-        };
-        let outcome = world::trace(&scenario, Box::new(tell));
+        });
         let (diagram, again) = diagram("", "", &scenario, Window { most: usize::MAX, ..Window::default() });
         assert_eq!(outcome, again, "seed {seed}: drawing changes nothing");
         let ends = |how| diagram.messages.iter().flat_map(|one| &one.ends).filter(|end| end.how == how).count();
-        assert_eq!([diagram.messages.len(), ends(How::Taken), ends(How::Lost)], *counts.borrow(), "seed {seed}");
+        assert_eq!([diagram.messages.len(), ends(How::Taken), ends(How::Lost)], counts, "seed {seed}");
         for message in &diagram.messages {
             assert!(!message.ends.is_empty() && message.last() <= diagram.ended, "{message:?}");
             assert!(message.ends.iter().all(|end| end.at >= message.sent), "{message:?}");

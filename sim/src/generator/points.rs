@@ -2,7 +2,7 @@
 //!
 //! Most bugs need few faults, each at the right place (PCT: Burckhardt et al. 2010; its bound is one over the number of
 //! places, per fault). Faults at random times fall where time is spent, not where a protocol takes its steps. So the
-//! run is made once without faults, every protocol event in it is a point, and of those a few are drawn, all with the
+//! run is made once without a plan, every protocol event in it is a point, and of those a few are drawn, all with the
 //! same chance. The run that follows is the same up to the first of them.
 
 use super::draw::Draw;
@@ -23,7 +23,6 @@ pub(super) fn few_points(draw: &mut Draw, scenario: &mut Scenario) {
     let mut seen: BTreeMap<(EventKind, u8), u32> = BTreeMap::new();
     let points: Vec<(Moment, u32)> = moments
         .into_iter()
-        .filter(|moment| moment.time.0 < scenario.run.0)
         .map(|moment| {
             let nth = seen.entry((moment.happening.event, moment.happening.node.0)).or_insert(0);
             *nth += 1;

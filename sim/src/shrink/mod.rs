@@ -16,10 +16,10 @@ pub(crate) use draft::Draft;
 pub use draft::Size;
 
 use crate::{
+    guard::run_caught,
     oracle::{Oracle, Violation},
     outcome::Outcome,
     scenario::{Expect, Scenario},
-    sweep::run_caught,
     world::{Moment, World},
 };
 use std::collections::BTreeMap;

@@ -7,14 +7,13 @@
 mod narrator;
 
 use crate::{
+    guard::run_caught,
     outcome::Outcome,
     scenario::Scenario,
     shrink::Draft,
-    sweep::run_caught,
     world::{self, World},
 };
 use narrator::Narrator;
-use std::{cell::RefCell, rc::Rc};
 
 /// More lines than that are not tried one by one: such a scenario wants shrinking first.
 const TRIED_MAX: usize = 64;
@@ -30,14 +29,11 @@ pub struct Story {
 
 /// Runs a scenario and tells its story. `name` is what the story calls it.
 pub fn tell(name: &str, scenario: &Scenario) -> Story {
-    let narrator = Rc::new(RefCell::new(Narrator::new(scenario)));
-    let ear = Rc::clone(&narrator);
-    let hear = move |time, told: &_| ear.borrow_mut().hear(time, told);
-    let outcome = run_caught(&mut |scenario| world::trace(scenario, Box::new(hear.clone())), scenario);
+    let (narrator, outcome) = world::listen(scenario, Narrator::new(scenario), Narrator::hear);
     let mut text = setting(name, scenario);
     text += &mattered(scenario, &outcome);
     text += "\nWhat happened\n";
-    text += &narrator.borrow_mut().end();
+    text += &narrator.end();
     text += &verdict(&outcome);
     Story { text, outcome }
 }

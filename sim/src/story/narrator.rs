@@ -124,9 +124,9 @@ impl Narrator {
     }
 
     /// The whole story.
-    pub(super) fn end(&mut self) -> String {
+    pub(super) fn end(mut self) -> String {
         self.tell_what_gathered();
-        std::mem::take(&mut self.text)
+        self.text
     }
 
     fn say(&mut self, time: Time, sentence: &str) {

@@ -47,11 +47,11 @@ pub mod told;
 use crate::{
     choice::{Chooser, Stream, mix},
     ghost::Ghost,
+    guard::run_caught,
     history::History,
     oracle::{Oracle, Violation},
     outcome::{Counter, Outcome},
     scenario::{Action, Condition, Scenario},
-    sweep::run_caught,
 };
 use agenda::{Agenda, Class};
 use atlas::Atlas;
@@ -70,7 +70,11 @@ use item::{Item, Over};
 use network::Network;
 use plan::{Happening, Plan};
 use process::Process;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{
+    cell::RefCell,
+    panic::{AssertUnwindSafe, catch_unwind},
+    rc::Rc,
+};
 use told::{LetterId, Tell, Told};
 
 /// Runs a scenario from beginning to end.
@@ -78,9 +82,19 @@ pub fn run(scenario: &Scenario) -> Outcome {
     World::default().run(scenario)
 }
 
-/// Runs a scenario and tells `tell` every event.
-pub fn trace(scenario: &Scenario, tell: Tell) -> Outcome {
-    World { tell: Some(tell), ..World::default() }.run(scenario)
+/// Runs a scenario, lets `listener` hear every event, and gives it back.
+pub fn listen<L: 'static>(
+    scenario: &Scenario,
+    listener: L,
+    hear: impl Fn(&mut L, Time, &Told) + 'static,
+) -> (L, Outcome) {
+    let shared = Rc::new(RefCell::new(listener));
+    let ear = Rc::clone(&shared);
+    let tell: Tell = Box::new(move |time, told| hear(&mut ear.borrow_mut(), time, told));
+    let mut world = World { tell: Some(tell), ..World::default() };
+    let outcome = run_caught(&mut |scenario| world.run(scenario), scenario);
+    drop(world);
+    (Rc::into_inner(shared).expect("nobody else listens").into_inner(), outcome)
 }
 
 /// Chance, per million, that a run sends every message through its encoding, those of clients too.
@@ -163,12 +177,10 @@ impl World {
         self.conclude()
     }
 
-    /// The protocol events of a run, up to its violation if it has one.
+    /// The protocol events of the safety phase of a run, up to its violation if it has one.
     pub fn moments(&mut self, scenario: &Scenario) -> Vec<Moment> {
         self.moments = Some(Vec::new());
-        self.plan.watch_all(true);
         run_caught(&mut |scenario| self.run(scenario), scenario);
-        self.plan.watch_all(false);
         self.moments.take().unwrap_or_default()
     }
 
@@ -186,7 +198,7 @@ impl World {
         self.settled = None;
         self.agenda.clear();
         self.network.reset(scenario);
-        self.plan.reset(&scenario.plan);
+        self.plan.reset(&scenario.plan, self.moments.is_some());
         self.customers.clear();
         self.connections.clear();
         self.history = History::new();

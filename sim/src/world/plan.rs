@@ -43,8 +43,9 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Takes over a scenario's lines.
-    pub fn reset(&mut self, lines: &[Line]) {
+    /// Takes over a scenario's lines. With `all`, every kind of event is wanted, whatever they wait for.
+    pub fn reset(&mut self, lines: &[Line], all: bool) {
+        self.all = all;
         self.waiting.clear();
         self.after.clear();
         for (place, line) in lines.iter().enumerate() {
@@ -61,13 +62,7 @@ impl Plan {
 
     /// Lets nothing act any more.
     pub fn clear(&mut self) {
-        self.reset(&[]);
-    }
-
-    /// Asks to be shown every event, or no longer.
-    pub fn watch_all(&mut self, all: bool) {
-        self.all = all;
-        self.want();
+        self.reset(&[], false);
     }
 
     /// Whether any line waits for this kind of event.
@@ -148,7 +143,7 @@ mod tests {
     fn a_line_waits_for_its_nth_match_and_acts_once() {
         let mut plan = Plan::default();
         let event = EventKind::Sends(MessageKind::Accept);
-        plan.reset(&[trigger(Who::Any, event, 2, false), trigger(Who::Node(NodeId(1)), event, 1, true)]);
+        plan.reset(&[trigger(Who::Any, event, 2, false), trigger(Who::Node(NodeId(1)), event, 1, true)], false);
         assert!(plan.wants(event) && !plan.wants(EventKind::Receives(MessageKind::Accept)));
         let mut fired = |node, before| {
             plan.set_off(&accept(node), false, before).into_iter().map(|(line, _)| line).collect::<Vec<_>>()
@@ -162,13 +157,24 @@ mod tests {
     }
 
     #[test]
+    fn whoever_wants_to_see_all_sees_what_no_line_waits_for_until_the_plan_is_over() {
+        let mut plan = Plan::default();
+        let event = EventKind::Sends(MessageKind::Accept);
+        plan.reset(&[trigger(Who::Any, event, 1, false)], true);
+        assert_eq!(plan.set_off(&accept(0), false, false).len(), 1);
+        assert!(plan.wants(event) && plan.wants(EventKind::Outputs), "though nothing waits any more");
+        plan.clear();
+        assert!(!plan.wants(event) && !plan.wants(EventKind::Outputs));
+    }
+
+    #[test]
     fn every_part_of_a_trigger_narrows_it() {
         let check = |change: fn(&mut Trigger), fires: bool| {
             let mut line = trigger(Who::Leader, EventKind::Sends(MessageKind::Accept), 1, false);
             let Condition::Event(trigger) = &mut line.condition else { unreachable!() };
             change(trigger);
             let mut plan = Plan::default();
-            plan.reset(&[line]);
+            plan.reset(&[line], false);
             assert_eq!(!plan.set_off(&accept(1), true, false).is_empty(), fires);
         };
         check(|_| {}, true);
@@ -184,7 +190,7 @@ mod tests {
     fn the_end_of_an_operation_sets_off_what_waits_for_it() {
         let mut plan = Plan::default();
         let line = |client, operation| Line { condition: Condition::After { client, operation }, action: Action::Heal };
-        plan.reset(&[line(0, 1), line(1, 1), line(0, 1)]);
+        plan.reset(&[line(0, 1), line(1, 1), line(0, 1)], false);
         assert!(plan.ended(0, 2).is_empty());
         assert_eq!(plan.ended(0, 1), [0, 2]);
         assert!(plan.ended(0, 1).is_empty());

@@ -74,10 +74,8 @@ fn a_trace_of_hostile_runs_changes_nothing_and_is_in_order() {
 
 /// A run and what it told.
 fn told_of(scenario: &Scenario) -> (Outcome, Vec<Told>) {
-    let told = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
-    let into = told.clone();
-    let outcome = trace(scenario, Box::new(move |_, told| into.borrow_mut().push(told.clone())));
-    (outcome, told.take())
+    let (told, outcome) = listen(scenario, Vec::new(), |all, _, told: &Told| all.push(told.clone()));
+    (outcome, told)
 }
 
 #[test]
