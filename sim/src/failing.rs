@@ -4,7 +4,7 @@ use sim::{
     generator::Profile,
     oracle::Oracle,
     report::Violated,
-    shrink::{BUDGET, Shrunk, shrink},
+    shrink::{BUDGET, shrink},
     sweep::Failure,
     world::World,
 };
@@ -17,21 +17,38 @@ use std::{
 /// How many failures of a sweep are made small, each of another property: more of the same would only take time.
 const SHRUNK_MAX: usize = 3;
 
-/// Saves what failed as scenario files in `folder`; where `small` is wanted, also made small.
-pub fn save_all(folder: &Path, profile: Profile, failures: &[Failure], small: bool) -> Result<Vec<Violated>, String> {
-    let mut seen: BTreeSet<(Oracle, String)> = BTreeSet::new();
-    let mut saved = Vec::new();
-    for failure in failures {
-        let Failure { seed, scenario, violation } = failure;
-        let name = format!("{}-{seed}-{}", profile.name(), violation.oracle);
-        let file = folder.join(format!("{name}.ios"));
-        write(&file, &scenario.with_story(&format!("Found by {} seed {seed}: {violation}", profile.name())))?;
-        let news = small && seen.len() < SHRUNK_MAX && seen.insert((violation.oracle, violation.property()));
-        let small = if news { save_small(&folder.join(format!("{name}.small.ios")), failure)? } else { None };
-        let (scenario, small) = (file.display().to_string(), small.map(|small| small.display().to_string()));
-        saved.push(Violated { seed: *seed, oracle: violation.oracle.to_string(), scenario, small });
+/// Saves what failed as scenario files.
+pub struct Saver {
+    folder: PathBuf,
+    profile: Profile,
+    /// How many more are made small.
+    small: usize,
+    /// What was made small.
+    seen: BTreeSet<(Oracle, String)>,
+}
+
+impl Saver {
+    /// Saves what `profile` found in `folder`; where `small` is wanted, also made small.
+    pub fn new(folder: &Path, profile: Profile, small: bool) -> Self {
+        let small = if small { SHRUNK_MAX } else { 0 };
+        Self { folder: folder.to_path_buf(), profile, small, seen: BTreeSet::new() }
     }
-    Ok(saved)
+
+    /// Saves one.
+    pub fn save(&mut self, failure: &Failure) -> Result<Violated, String> {
+        let Failure { seed, scenario, violation } = failure;
+        let found_by = format!("{} seed {seed}", self.profile.name());
+        let name = format!("{}-{seed}-{}", self.profile.name(), violation.oracle);
+        let file = self.folder.join(format!("{name}.ios"));
+        write(&file, &scenario.with_story(&format!("Found by {found_by}: {violation}")))?;
+        let mut small = None;
+        if self.small > 0 && self.seen.insert((violation.oracle, violation.property())) {
+            self.small -= 1;
+            small = save_small(&self.folder.join(format!("{name}.small.ios")), failure)?;
+        }
+        let (scenario, small) = (file.display().to_string(), small.map(|small| small.display().to_string()));
+        Ok(Violated { seed: *seed, oracle: violation.oracle.to_string(), scenario, small })
+    }
 }
 
 fn save_small(file: &Path, failure: &Failure) -> Result<Option<PathBuf>, String> {
@@ -39,22 +56,6 @@ fn save_small(file: &Path, failure: &Failure) -> Result<Option<PathBuf>, String>
     let Some(shrunk) = shrink(&failure.scenario, BUDGET, &mut World::default()) else { return Ok(None) };
     write(file, &shrunk.scenario.with_story(&shrunk.story(&format!("seed {}", failure.seed))))?;
     Ok(Some(file.to_path_buf()))
-}
-
-/// Says how small it became, and what else was found.
-pub fn describe(shrunk: &Shrunk) -> String {
-    let Shrunk { violation, sizes: (before, after), events, runs, cut_short, others, .. } = shrunk;
-    let mut text = format!(
-        "{violation}\nshrunk from {} lines and {} words to {} and {} in {runs} runs; {events} events\n",
-        before.lines, before.words, after.lines, after.words
-    );
-    if *cut_short {
-        text += "the budget ran out before the last step: --budget N allows more simulated events\n";
-    }
-    for oracle in others.keys() {
-        text += &format!("found on the way: a violation of {oracle}\n");
-    }
-    text
 }
 
 /// Writes a file, and the folder it is in.

@@ -1,6 +1,6 @@
 //! `sim --seed N` and `sim --seeds A..B`: one cluster with a report, or a sweep of them.
 
-use crate::{CUT_SHORT, Cli, EXPECTED, VIOLATED, failing, json, print, profile, progress_bar, read};
+use crate::{CUT_SHORT, Cli, EXPECTED, VIOLATED, failing::Saver, json, print, profile, progress_bar, read};
 use clap::{Args, CommandFactory, error::ErrorKind};
 use indicatif::ProgressBar;
 use sim::{
@@ -23,7 +23,7 @@ use std::{
 
 /// How many failures are told on standard error; all of them are in the report.
 const TOLD_MAX: usize = 20;
-/// Seeds of one line of a file to resume from: some ten seconds of work.
+/// Seeds of one line of a file to resume from: some five seconds of one core.
 const CHUNK: u64 = 1000;
 
 /// What a run takes.
@@ -84,10 +84,16 @@ pub fn run(args: &RunArgs) -> Result<u8, String> {
     }
 }
 
+impl RunArgs {
+    fn saver(&self) -> Saver {
+        Saver::new(&self.out, self.profile, !self.no_shrink)
+    }
+}
+
 fn run_one(args: &RunArgs, seed: u64) -> Result<u8, String> {
     // Said here, because clap waives what an argument requires once that conflicts with another.
-    if args.jobs.is_some() || args.shard.is_some() || args.limit.is_some() {
-        return Err("--jobs, --shard and --for divide a sweep; they go with --seeds A..B".into());
+    if args.jobs.is_some() || args.shard.is_some() || args.limit.is_some() || args.first {
+        return Err("--jobs, --shard, --for and --first are about a sweep; they go with --seeds A..B".into());
     }
     let (name, scenario) = match &args.scenario {
         Some(file) => (file.display().to_string(), Scenario { seed, ..read(file)? }),
@@ -104,9 +110,7 @@ fn run_one(args: &RunArgs, seed: u64) -> Result<u8, String> {
     }
     let Some(violation) = outcome.violation else { return Ok(EXPECTED) };
     let failure = sweep::failure(seed, scenario, violation);
-    for saved in failing::save_all(&args.out, args.profile, &[failure], !args.no_shrink)? {
-        print(&format!("saved as {saved}\n"));
-    }
+    print(&format!("saved as {}\n", args.saver().save(&failure)?));
     Ok(VIOLATED)
 }
 
@@ -117,8 +121,8 @@ fn run_many(args: &RunArgs, seeds: Range<u64>) -> Result<u8, String> {
     let sweep = Sweep { profile: args.profile, seeds, shard, jobs };
     let clock = Clock::start(args, shard.count(&sweep.seeds));
     let (summary, complete) = match &args.resume {
-        Some(file) => resumed(args, &sweep, &clock, file)?,
-        None => swept(args, &sweep, &clock)?,
+        Some(file) => resumed(&sweep, &clock, &mut args.saver(), file)?,
+        None => swept(&sweep, &clock, &mut args.saver())?,
     };
     clock.bar.finish_and_clear();
     print(&if args.json { json(&summary) } else { summary.text() });
@@ -155,7 +159,7 @@ impl Clock {
 }
 
 /// Runs a sweep with a bar on a terminal, within a time limit, perhaps to the first failure; saves what failed.
-fn swept(args: &RunArgs, sweep: &Sweep, clock: &Clock) -> Result<(Summary, bool), String> {
+fn swept(sweep: &Sweep, clock: &Clock, saver: &mut Saver) -> Result<(Summary, bool), String> {
     let began = clock.began.elapsed();
     let campaign = sweep.run(worlds, &|| clock.is_over(), &|failed| {
         clock.bar.inc(1);
@@ -168,13 +172,13 @@ fn swept(args: &RunArgs, sweep: &Sweep, clock: &Clock) -> Result<(Summary, bool)
     for failure in campaign.failures.iter().take(TOLD_MAX) {
         eprintln!("seed {}: {}", failure.seed, failure.violation);
     }
-    let saved = failing::save_all(&args.out, args.profile, &campaign.failures, !args.no_shrink)?;
+    let saved = campaign.failures.iter().map(|failure| saver.save(failure)).collect::<Result<_, _>>()?;
     Ok((Summary::new(&campaign, &sweep.seeds, sweep.shard, seconds, saved), campaign.complete))
 }
 
 /// Runs a sweep chunk by chunk. What is done is in the file, a line each, so that a machine that is taken away costs
 /// one chunk at most; a line cut off in its midst is as good as none.
-fn resumed(args: &RunArgs, sweep: &Sweep, clock: &Clock, file: &Path) -> Result<(Summary, bool), String> {
+fn resumed(sweep: &Sweep, clock: &Clock, saver: &mut Saver, file: &Path) -> Result<(Summary, bool), String> {
     let broken = |error: std::io::Error| format!("cannot keep {}: {error}", file.display());
     let before = match fs::read_to_string(file) {
         Ok(text) => text,
@@ -206,7 +210,7 @@ fn resumed(args: &RunArgs, sweep: &Sweep, clock: &Clock, file: &Path) -> Result<
             sum.append(known)?;
             continue;
         }
-        let (part, complete) = swept(args, &chunk, clock)?;
+        let (part, complete) = swept(&chunk, clock, saver)?;
         sum.append(&part)?;
         if !complete {
             return Ok((sum, false));

@@ -1,9 +1,9 @@
 //! `sim shrink`: makes a scenario that fails as small as it gets.
 
-use crate::failing::{describe, write};
+use crate::failing::write;
 use clap::Args;
 use sim::{
-    shrink::{BUDGET, shrink},
+    shrink::{BUDGET, Shrunk, shrink},
     world::World,
 };
 use std::path::PathBuf;
@@ -41,4 +41,20 @@ pub fn run(args: &ShrinkArgs, print: &dyn Fn(&str)) -> Result<(), String> {
         eprintln!("saved as {}", beside.display());
     }
     Ok(())
+}
+
+/// Says how small it became, and what else was found.
+fn describe(shrunk: &Shrunk) -> String {
+    let Shrunk { violation, sizes: (before, after), events, runs, cut_short, others, .. } = shrunk;
+    let mut text = format!(
+        "{violation}\nshrunk from {} lines and {} words to {} and {} in {runs} runs; {events} events\n",
+        before.lines, before.words, after.lines, after.words
+    );
+    if *cut_short {
+        text += "the budget ran out before the last step: --budget N allows more simulated events\n";
+    }
+    for oracle in others.keys() {
+        text += &format!("found on the way: a violation of {oracle}\n");
+    }
+    text
 }

@@ -28,6 +28,7 @@ fn unusable_input_is_refused_with_exit_2() {
     check(folder, &["--seeds", "0..9", "--profile", "wild"], 2, "swarm, beyond, calm, perf");
     check(folder, &["--seeds", "0..9", "--for", "10"], 2, "90s, 10m or 2h");
     check(folder, &["--seed", "1", "--jobs", "2"], 2, "--seeds");
+    check(folder, &["--seed", "1", "--first"], 2, "--seeds");
     check(folder, &["replay", "absent.ios"], 2, "cannot read absent.ios");
     std::fs::write(folder.join("bad.ios"), "ios-scenario 1\nclutser nodes=3\n").unwrap();
     check(

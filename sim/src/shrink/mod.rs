@@ -3,7 +3,7 @@
 //! A step is kept only if the same property is violated afterwards ([`Violation::property`]), so that a cluster that
 //! lost an entry does not end as one that was merely cut off; what else is found on the way is kept aside. Every small
 //! decision of a run is keyed by what it is about ([`crate::choice`]), so what is taken out leaves the rest where it
-//! was, and delta debugging (Zeller and Hildebrandt 2002) gets far: see [`passes`](self) for the order of the steps.
+//! was, and delta debugging (Zeller and Hildebrandt 2002) gets far: see `passes.rs` for the order of the steps.
 //!
 //! The measure is the text a reader gets to see ([`Size`]). The budget is counted in simulated events, so that the same
 //! scenario shrinks to the same one on any machine.

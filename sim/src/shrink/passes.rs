@@ -49,13 +49,12 @@ impl Shrinker<'_> {
         self.drop_lines();
     }
 
-    /// Ends the run at the failure. What was to come after that goes.
+    /// Ends the run at the failure.
     fn end_at_the_failure(&mut self) {
         let Best { scenario, violation, .. } = &self.best;
         if !violation.oracle.needs_a_whole_run() {
             let mut scenario = scenario.clone();
-            scenario.run = Span(round_up(violation.time.0));
-            scenario.plan.retain(|line| !matches!(line.condition, Condition::At(time) if time.0 > scenario.run.0));
+            end_at(&mut scenario, Span(round_up(violation.time.0)));
             scenario.liveness = Liveness::Off;
             self.attempt(&Draft::of(&scenario));
             return;
@@ -64,8 +63,8 @@ impl Shrinker<'_> {
         // touched: with less than it needs every run would fail.
         for eighths in [1, 2, 4, 6] {
             let mut scenario = self.best.scenario.clone();
-            scenario.run = Span(round_up(scenario.run.0 * eighths / 8));
-            scenario.plan.retain(|line| !matches!(line.condition, Condition::At(time) if time.0 > scenario.run.0));
+            let run = Span(round_up(scenario.run.0 * eighths / 8));
+            end_at(&mut scenario, run);
             if scenario.run < self.best.scenario.run && self.attempt(&Draft::of(&scenario)) {
                 break;
             }
@@ -130,8 +129,8 @@ impl Shrinker<'_> {
             let left = (self.best.scenario.cluster.nodes - 1).to_string();
             let draft = self.best.draft.without_name('n', member).with_setting("cluster", "nodes", &left);
             // A quorum system is of a size.
-            if self.attempt(&draft) || self.attempt(&draft.with_setting("cluster", "quorum", "majority")) {
-                member = member.min(self.best.scenario.cluster.nodes);
+            if !self.attempt(&draft) {
+                self.attempt(&draft.with_setting("cluster", "quorum", "majority"));
             }
         }
         if self.best.scenario.cluster.nodes < 3 {
@@ -226,6 +225,12 @@ impl Shrinker<'_> {
     }
 }
 
+/// Ends the first phase there. What was to come after that goes.
+fn end_at(scenario: &mut Scenario, run: Span) {
+    scenario.run = run;
+    scenario.plan.retain(|line| !matches!(line.condition, Condition::At(time) if time.0 > run.0));
+}
+
 /// Milliseconds with two digits that count, so that the time of the failure is included.
 fn round_up(nanos: u64) -> u64 {
     let millis = nanos / 1_000_000 + 1;
@@ -261,8 +266,8 @@ pub(super) fn tiny(of: &Scenario, number: u64) -> Option<Draft> {
         scenario.cluster = Cluster { nodes, clients, quorum, ..of.cluster.clone() };
     }
     scenario.workload.ops = scenario.workload.ops.min(10);
-    scenario.run = scenario.run.min(TINY_RUN);
-    scenario.plan.retain(|line| !matches!(line.condition, Condition::At(time) if time.0 > TINY_RUN.0));
+    let run = scenario.run.min(TINY_RUN);
+    end_at(&mut scenario, run);
     scenario.expect = of.expect.clone();
     if !live {
         scenario.liveness = Liveness::Off;

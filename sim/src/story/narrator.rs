@@ -10,6 +10,7 @@ use crate::{
     },
 };
 use ios_core::{
+    client::ClientNote,
     ids::{Index, NodeId, View},
     interface::{Note, StepDown},
     time::{Span, Time},
@@ -54,6 +55,7 @@ struct Meanwhile {
     chosen: Vec<Index>,
     dropped: u64,
     cut_off: u64,
+    damaged: u64,
     snapshots: u64,
     canvasses: u64,
 }
@@ -163,8 +165,12 @@ impl Narrator {
                 None
             }
             Told::Lost { why, .. } => {
-                self.meanwhile.dropped += u64::from(*why == Loss::Dropped);
-                self.meanwhile.cut_off += u64::from(*why == Loss::CutOff);
+                match why {
+                    Loss::Dropped => self.meanwhile.dropped += 1,
+                    Loss::CutOff => self.meanwhile.cut_off += 1,
+                    Loss::Damaged => self.meanwhile.damaged += 1,
+                    Loss::Down | Loss::Gone | Loss::Full => {}
+                }
                 None
             }
             Told::Begun { .. } | Told::Ended { .. } | Told::ClientNoted { .. } | Told::ClientCrashed { .. } => {
@@ -204,10 +210,8 @@ impl Narrator {
 
     fn client(&mut self, told: &Told) -> Option<String> {
         match told {
-            Told::Begun { client, number, operation, .. } => {
-                if self.in_detail {
-                    return Some(format!("c{client} asks: {operation} (c{client}.{number})."));
-                }
+            Told::Begun { client, number, operation, .. } if self.in_detail => {
+                return Some(format!("c{client} asks: {operation} (c{client}.{number})."));
             }
             Told::Ended { client, number, outcome, why } => {
                 if self.in_detail {
@@ -223,12 +227,8 @@ impl Narrator {
             Told::ClientCrashed { client } => {
                 return Some(format!("c{client}'s process dies with all it has in hand; a new one takes its place."));
             }
-            _ => {
-                self.meanwhile.retries += u64::from(matches!(
-                    told,
-                    Told::ClientNoted { note: ios_core::client::ClientNote::Retried { .. }, .. }
-                ))
-            }
+            Told::ClientNoted { note: ClientNote::Retried { .. }, .. } => self.meanwhile.retries += 1,
+            _ => {}
         }
         None
     }
@@ -258,9 +258,6 @@ fn fault(told: &Told) -> Option<String> {
         Told::Paused { end } => format!("{end} is paused: it takes nothing in, and time goes on."),
         Told::Resumed { end } => format!("{end} goes on where it was."),
         Told::SyncFailed { node, .. } => format!("A disk operation of {node} ends in an error."),
-        Told::Acted { action: Action::Partition { .. } | Action::Isolate { .. } | Action::Cut { .. }, .. } => {
-            return None;
-        }
         Told::CutOff { links, .. } => format!("What is sent {} from now on is lost.", routes(links)),
         Told::Joined { block: Some(_) } => "A cut is over.".to_string(),
         Told::Joined { block: None } => "Every cut is over.".to_string(),
@@ -356,6 +353,7 @@ impl Meanwhile {
             (self.canvasses, "canvass for a new leader", "canvasses for a new leader"),
             (self.dropped, "message dropped", "messages dropped"),
             (self.cut_off, "message cut off", "messages cut off"),
+            (self.damaged, "message damaged", "messages damaged"),
         ] {
             if number > 0 {
                 parts.push(format!("{number} {}", if number == 1 { one } else { many }));

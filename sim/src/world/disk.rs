@@ -15,8 +15,8 @@
 //!
 //! Bytes never written are zeros and not stored: files are created full of zeros.
 //!
-//! Absent on purpose: syncs that lie, old copies that come back, wiped disks, which a node cannot notice; and sectors
-//! that cannot be read, which take records along that the fault atlas does not allow to rot.
+//! Absent on purpose: syncs that lie and old copies that come back, which a node cannot notice; and sectors that cannot
+//! be read, which take records along that the fault atlas does not allow to rot.
 
 use super::extents::Extents;
 use bytes::Bytes;

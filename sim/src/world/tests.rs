@@ -145,6 +145,19 @@ fn a_cluster_without_quorum_misses_its_bound() {
     assert_eq!(violation.oracle, Oracle::Liveness);
 }
 
+#[test]
+fn a_core_whose_members_are_not_level_in_the_end_is_found() {
+    // All that clients wanted is done, and one of the core has lost what it knew.
+    let mut world = World::default();
+    assert_eq!(world.run(&calm()).violation, None);
+    world.settled = Some(world.now());
+    assert!(world.is_done());
+    world.processes[1].node = None;
+    assert!(!world.is_done());
+    world.turn_phase();
+    assert_eq!(found(&world), Some(Oracle::Liveness));
+}
+
 /// A world in which nothing has happened yet, but that n0 has started.
 fn newborn() -> (World, NodeId) {
     let mut world = World::default();
