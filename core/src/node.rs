@@ -206,6 +206,7 @@ impl<S: Service> Node<S> {
                 self.replica.forget(connection);
             }
             Input::Disk { op, result } => match self.journal.complete(self.now, op, result, out) {
+                Ok(true) if self.journal.take_lost_draft() => self.lose_snapshot(out),
                 Ok(true) => {}
                 Ok(false) => out.push(Output::Note(Note::Ignored(Ignored::UnknownOp))),
                 Err(fault) => return self.stop(out, Output::Fence(fault)),
@@ -486,6 +487,13 @@ impl<S: Service> Node<S> {
     fn stop_taking(&mut self) {
         self.taking = None;
         self.machine.snapshot_end();
+    }
+
+    /// There is no room for the snapshot that was being taken or received.
+    fn lose_snapshot(&mut self, out: &mut Vec<Output>) {
+        self.stop_taking();
+        self.restoring = None;
+        self.with_turn(out, Replica::give_snapshot_up);
     }
 
     fn go_on_with_snapshots(&mut self, out: &mut Vec<Output>) {

@@ -74,6 +74,7 @@ impl Display for Note {
             Note::BarrierPassed { high, floor } => write!(f, "BarrierPassed {high} floor={floor}"),
             Note::Repaired { index } => write!(f, "Repaired {index}"),
             Note::Whole => f.write_str("Whole"),
+            Note::DiskFull { file } => write!(f, "DiskFull {file}"),
             Note::Fetching { from, to } => write!(f, "Fetching {from}..={to}"),
             Note::Retransmitted { index } => write!(f, "Retransmitted {index}"),
             Note::ForwardTaken { from, commands } => write!(f, "ForwardTaken from={from} commands={commands}"),

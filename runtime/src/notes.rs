@@ -56,6 +56,7 @@ fn name(note: &Note) -> &'static str {
         Note::LeaseLapsed { .. } => "lease_lapsed",
         Note::Repaired { .. } => "repaired",
         Note::Whole => "whole",
+        Note::DiskFull { .. } => "disk_full",
         Note::Fetching { .. } => "fetching",
         Note::Retransmitted { .. } => "retransmitted",
         Note::ForwardTaken { .. } => "forward_taken",
@@ -93,6 +94,9 @@ fn log(note: &Note) {
         Note::SteppedDown { view, why } => tracing::info!(%view, ?why, "stepped down"),
         Note::Expired { session } => tracing::info!(%session, "session expired"),
         Note::Whole => tracing::info!("whatever the disk lost is repaired"),
+        Note::DiskFull { file } => {
+            tracing::error!(%file, "the disk is full: free some space, or this member soon takes nothing new in");
+        }
         Note::SnapshotTaken { index, .. } => tracing::info!(%index, "took a snapshot"),
         Note::SnapshotLost { index } => {
             tracing::warn!(%index, "the disk lost a snapshot; another one will take its place");

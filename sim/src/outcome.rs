@@ -91,6 +91,8 @@ counters! {
     DiskSlow: Fault = "disk_slow",
     /// Disk operations that ended in an error.
     DiskErrors: Fault = "disk_errors",
+    /// Files that a full disk had no room for.
+    FilesWithoutRoom: Fault = "files_without_room",
     /// Record bodies that rotted.
     RotBody: Fault = "rot_body",
     /// Id slots that rotted.

@@ -1,5 +1,6 @@
 //! What happened inside a node.
 
+use super::FileId;
 use crate::{
     ids::{ClusterId, Digest, Incarnation, Index, NodeId, Sequence, SessionId, View},
     message::LinkRefusal,
@@ -281,6 +282,11 @@ pub enum Note {
         /// Whether it does.
         heeded: bool,
     },
+    /// The disk has no room for this file. It is done without, and made again later.
+    DiskFull {
+        /// Which.
+        file: FileId,
+    },
 }
 
 /// Input without use, by the rule that says so. Each is counted.
@@ -363,7 +369,7 @@ pub enum Timer {
     Turn,
     /// The first queued request has waited for its batch interval.
     Batch,
-    /// The journal's slots have been idle long enough.
+    /// The journal's slots have been idle long enough, or a full disk is tried again.
     Seal,
     /// A leader's sign of life is due.
     Heartbeat,

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     ids::OpId,
-    interface::{DiskAction, FileId, Output},
+    interface::{DiskAction, DiskError, FileId, Output, ReadDisk},
     options::SNAPSHOT_BLOCK_MAX,
     time::Time,
 };
@@ -66,6 +66,24 @@ impl Stored {
 pub(super) fn create(identity: Identity) -> DiskAction {
     let slot = block::encode(MAGIC, &Stored { counter: 1, identity, newest: 0, oldest: 1, snapshot: None });
     DiskAction::Create { file: FileId::Identity, size: FILE_BYTES, head: Bytes::from(slot.repeat(SLOTS)) }
+}
+
+/// The content of the file. A slot that cannot be read is taken for a blank one, as long as another one can.
+pub(super) fn read(disk: &mut dyn ReadDisk) -> Result<Vec<u8>, DiskError> {
+    let whole = disk.read(FileId::Identity, 0, FILE_BYTES as usize);
+    let mut error = match whole {
+        Ok(image) => return Ok(image),
+        Err(error) => Some(error),
+    };
+    let mut image = Vec::with_capacity(FILE_BYTES as usize);
+    for slot in 0..SLOTS {
+        if let Ok(bytes) = disk.read(FileId::Identity, (slot * BLOCK) as u64, BLOCK) {
+            image.extend_from_slice(&bytes);
+            error = None;
+        }
+        image.resize((slot + 1) * BLOCK, 0);
+    }
+    error.map_or(Ok(image), Err)
 }
 
 /// What opening would make of an identity file with this content, if anything.

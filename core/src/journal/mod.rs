@@ -60,6 +60,12 @@
 //! oldest segment that holds something above. A snapshot that has rotted is a loss of everything up to its index, but
 //! of nothing that could be mistaken for absent: all of it was committed, and the identity still says up to where.
 //!
+//! # A full disk
+//! What is in use has its space already: segments are full of zeros, the identity is never longer. A disk that is full
+//! therefore fails the making of the *next* segment, or of a snapshot, and nobody has relied on either. So this fences
+//! nobody: the snapshot is given up, the segment is tried again every [`ROOM_PAUSE`], and when the one in use is full
+//! too, records wait. [`Journal::waiting_since`] then says since when, and the replica leaves leading to others.
+//!
 //! # What is absent on purpose
 //! Reading after the opening, but for snapshots that peers ask for; retries of a failed write (it fences the node); any
 //! idea of quorums.
@@ -88,10 +94,10 @@ use crate::{
     batch::Batch,
     configuration::Configuration,
     ids::{ClusterId, DiskNonce, Incarnation, Index, NodeId, OpId, View},
-    interface::{DiskAction, DiskResult, Fault, FileId, Output, ReadDisk},
+    interface::{DiskAction, DiskError, DiskResult, Fault, FileId, Note, Output, ReadDisk},
     message::Unknown,
     options::{JournalOptions, Persistence, Seal},
-    time::Time,
+    time::{Span, Time},
 };
 use alloc::vec::Vec;
 use fold::Fold;
@@ -100,6 +106,9 @@ use record::{Header, Item};
 use serde::{Deserialize, Serialize};
 use snapshot::{Loss, Snapshots};
 use writer::{Creation, Round, Segment, Stage};
+
+/// How long a full disk is left alone before something is made on it again.
+pub const ROOM_PAUSE: Span = Span::millis(500);
 
 /// The version of everything this module writes.
 const FORMAT_VERSION: u32 = 2;
@@ -206,6 +215,15 @@ pub fn format(node: NodeId, nonce: DiskNonce, configuration: &Configuration) -> 
     Vec::from([identity::create(identity)])
 }
 
+/// A disk without room.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Full {
+    /// Since when.
+    since: Time,
+    /// When something is made on it again.
+    again_at: Time,
+}
+
 /// The journal of one node.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Journal {
@@ -224,8 +242,10 @@ pub struct Journal {
     segment: Option<Segment>,
     creation: Option<Creation>,
     prepared: Option<Segment>,
+    /// The disk was full when something was last to be made on it.
+    full: Option<Full>,
 
-    /// Records handed in, in no round yet. Bounded by the replica, which looks at [`Journal::backlog`].
+    /// Records handed in, in no round yet. Bounded by the replica, which withholds a bounded number of answers.
     staged: Vec<Item>,
     staged_bytes: usize,
     round: Option<Round>,
@@ -299,6 +319,7 @@ impl Journal {
             segment: None,
             creation: None,
             prepared: None,
+            full: None,
             staged: Vec::new(),
             staged_bytes: 0,
             round: None,
@@ -420,6 +441,13 @@ impl Journal {
             return Ok(true);
         }
         if let DiskResult::Failed(error) = result {
+            if error == DiskError::Full && self.does_without(op) {
+                out.push(Output::Note(Note::DiskFull { file }));
+                let since = self.full.map_or(now, |full| full.since);
+                self.full = Some(Full { since, again_at: now + ROOM_PAUSE });
+                self.proceed(now, out);
+                return Ok(true);
+            }
             return Err(Fault::Disk { file, error });
         }
         if self.identity.awaits(op) {
@@ -436,24 +464,49 @@ impl Journal {
         Ok(true)
     }
 
-    /// When the idle slots and floors want to be written ([`Journal::wake`]).
-    pub fn deadline(&self) -> Option<Time> {
-        if self.is_lazy() { self.lazy_since.map(|since| since + self.options.seal_idle) } else { None }
+    /// Gives up what an operation was making, if nobody relies on it yet.
+    fn does_without(&mut self, op: OpId) -> bool {
+        // The fresh segment of this life is not done without: no record of it has a place before.
+        let opens = matches!(self.stage, Stage::Closed | Stage::Creating | Stage::Copying);
+        let successor = self.creation.take_if(|creation| !opens && creation.op == op);
+        successor.is_some() || self.snapshots.lose_draft(op)
     }
 
-    /// Writes idle slots and floors if their time has come.
+    /// When the idle slots and floors want to be written, or a full disk is tried again ([`Journal::wake`]).
+    pub fn deadline(&self) -> Option<Time> {
+        let full = self.full.filter(|_| self.creation.is_none()).map(|full| full.again_at);
+        [self.seal_due(), full].into_iter().flatten().min()
+    }
+
+    /// Writes idle slots and floors if their time has come, and tries a full disk again.
     pub fn wake(&mut self, now: Time, out: &mut Vec<Output>) {
-        if self.deadline().is_some_and(|due| due <= now) {
+        if self.full.is_some() && self.creation.is_none() && self.may_make(now) {
+            self.proceed(now, out);
+            // With nothing to be made there is nothing to tell whether it is still full.
+            self.full.take_if(|_| self.creation.is_none());
+        }
+        if self.seal_due().is_some_and(|due| due <= now) {
             self.begin_round(now, out);
         }
     }
 
+    fn seal_due(&self) -> Option<Time> {
+        self.lazy_since.filter(|_| self.is_lazy()).map(|since| since + self.options.seal_idle)
+    }
+
+    /// Whether the disk is not known to be full, or it is time to see whether it still is.
+    fn may_make(&self, now: Time) -> bool {
+        self.full.is_none_or(|full| full.again_at <= now)
+    }
+
     /// Since when the oldest operation that something waits for has been outstanding.
     pub fn waiting_since(&self) -> Option<Time> {
-        let creation = self.creation.as_ref().and_then(|creation| match self.stage {
+        // To try a full disk again and again is no progress.
+        let making = self.full.map(|full| full.since).or(self.creation.as_ref().map(|creation| creation.since));
+        let creation = making.and_then(|making| match self.stage {
             Stage::Running | Stage::Naming { .. } => None,
-            Stage::Rolling { since } => Some(creation.since.max(since)),
-            Stage::Closed | Stage::Creating | Stage::Copying => Some(creation.since),
+            Stage::Rolling { since } => Some(making.max(since)),
+            Stage::Closed | Stage::Creating | Stage::Copying => Some(making),
         });
         let round = self.round.as_ref().map(|round| round.since);
         [self.identity.waiting_since(), creation, round].into_iter().flatten().min()
@@ -498,7 +551,7 @@ fn read_identity(
     if !files.iter().any(|(file, _)| *file == FileId::Identity) {
         return Err(JournalError::IdentityMissing);
     }
-    let image = disk.read(FileId::Identity, 0, identity::FILE_BYTES as usize).map_err(JournalError::Identity)?;
+    let image = identity::read(disk).map_err(JournalError::Identity)?;
     let file = identity::choose(&image)?;
     let found = &file.stored.identity;
     if found.node != node {

@@ -107,6 +107,8 @@ pub(super) struct Snapshots {
     pub(super) draft: Option<Draft>,
     /// One that has come to count, not yet reported.
     pub(super) sealed: Option<SnapshotSeal>,
+    /// A draft was given up for want of room, which is not reported yet.
+    pub(super) lost_draft: bool,
     /// Operations on files that no longer matter.
     pub(super) strays: Vec<(OpId, FileId)>,
     /// Files that do not count, to be removed in this order.
@@ -155,6 +157,18 @@ impl Snapshots {
         true
     }
 
+    /// Gives up the snapshot that `op` was to write for want of room; or what had been given up already.
+    pub(super) fn lose_draft(&mut self, op: OpId) -> bool {
+        if let Some(draft) = self.draft.take_if(|draft| draft.op == Some(op)) {
+            self.doomed.push_back(file_of(&draft.seal));
+            self.lost_draft = true;
+            return true;
+        }
+        let strays = self.strays.len();
+        self.strays.retain(|(stray, _)| *stray != op);
+        self.strays.len() < strays
+    }
+
     /// Takes the end of any other operation.
     pub(super) fn was_done(&mut self, op: OpId) {
         self.strays.retain(|(stray, _)| *stray != op);
@@ -175,7 +189,12 @@ impl Journal {
 
     /// Whether snapshots can be written at all.
     pub fn keeps_snapshots(&self) -> bool {
-        !self.forgets() && self.ready()
+        !self.forgets() && self.ready() && self.full.is_none()
+    }
+
+    /// Whether the snapshot that was being written had to be given up for want of room; once.
+    pub fn take_lost_draft(&mut self) -> bool {
+        core::mem::take(&mut self.snapshots.lost_draft)
     }
 
     /// The snapshot that counts, if it can be read.
@@ -191,7 +210,7 @@ impl Journal {
     /// Begins to write a snapshot, in blocks of so many bytes of its stream. Another one that is being written is given
     /// up; one that counts is never written over while it can be read.
     pub fn draft_snapshot(&mut self, index: Index, state_hash: u64, block: u32, out: &mut Vec<Output>) {
-        assert!(self.keeps_snapshots(), "a journal that writes nothing has no snapshots");
+        assert!(self.keeps_snapshots(), "a journal that writes nothing, or has no room, has no new snapshots");
         assert!(self.snapshot().is_none_or(|seal| seal.index < index), "a snapshot is only replaced by a newer one");
         let named = self.identity.stored.snapshot;
         assert!(named.is_none_or(|seal| seal.index <= index), "what a snapshot once stood for stays in one");

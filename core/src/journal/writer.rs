@@ -140,7 +140,8 @@ impl Journal {
                 }
             }
             Stage::Running => {
-                if self.segment().is_half_full() && self.prepared.is_none() && self.creation.is_none() {
+                let wanted = self.segment().is_half_full() && self.prepared.is_none();
+                if wanted && self.creation.is_none() && self.may_make(now) {
                     self.create_successor(now, 0, out);
                 }
             }
@@ -215,6 +216,7 @@ impl Journal {
     /// A segment file is complete.
     pub(super) fn created(&mut self) {
         self.prepared = self.creation.take().map(|creation| creation.segment);
+        self.full = None;
     }
 
     /// Everything kept of the last two rounds, with its slots, in one write: the segment is not in use before this and
@@ -243,7 +245,7 @@ impl Journal {
     fn roll(&mut self, now: Time, out: &mut Vec<Output>) {
         let bytes = self.staged.first().map_or(0, Item::footprint);
         let fits = self.prepared.as_ref().is_some_and(|next| next.has_room(1, bytes));
-        if !fits && self.creation.is_none() {
+        if !fits && self.creation.is_none() && self.may_make(now) {
             self.create_successor(now, bytes, out);
         }
         if self.round.is_none() && !self.unsealed.is_empty() {

@@ -323,11 +323,11 @@ impl Cluster {
     }
 
     /// Ends an operation of a disk that is left to the script. False if none was under way.
-    pub fn sync(&mut self, id: NodeId, fails: bool) -> bool {
+    pub fn sync(&mut self, id: NodeId, fails: Option<DiskError>) -> bool {
         let Some(member) = self.members.get_mut(&id) else { return false };
         let ended = match fails {
-            false => member.disk.complete(),
-            true => member.disk.fail().map(|op| (op, DiskResult::Failed(DiskError::Io))),
+            None => member.disk.complete(),
+            Some(error) => member.disk.fail().map(|op| (op, DiskResult::Failed(error))),
         };
         let Some((op, result)) = ended else { return false };
         self.step(id, Input::Disk { op, result });

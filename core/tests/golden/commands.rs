@@ -24,7 +24,7 @@
 //! wake n0                                        time passes until n0's next deadline, and n0 alone is woken
 //! cut n0>n1 | cut n0 | heal                      messages are lost on that way, or all of n0's; no more
 //! disk n1 manual|auto                            whose operations end by command, or at once
-//! sync n1 [count] | fail n1                      the disk's oldest operations end, well or not
+//! sync n1 [count] | fail n1 [full]               the disk's oldest operations end, well or not
 //! complete n1 op7                                the disk claims that an operation ended
 //! crash n1 [power [torn]]                        the process dies; or the power goes
 //! restart n1 | start n1 | shutdown n1
@@ -43,7 +43,7 @@ use crate::{
 };
 use ios_core::{
     ids::{Index, NodeId, OpId, Sequence},
-    interface::{DiskResult, Input},
+    interface::{DiskError, DiskResult, Input},
     message::ClientRequest,
     service::{Access, Application},
     time::Span,
@@ -138,12 +138,13 @@ fn machine(cluster: &mut Cluster, name: &str, words: &[&str]) -> Result<(), Stri
         "sync" => {
             let id = id()?;
             let count = words.get(2).map_or(Ok(u64::MAX), |count| number(count))?;
-            let done = (0..count).take_while(|_| cluster.sync(id, false)).count();
+            let done = (0..count).take_while(|_| cluster.sync(id, None)).count();
             if done == 0 { Err(format!("{id}'s disk has nothing to do")) } else { Ok(()) }
         }
         "fail" => {
             let id = id()?;
-            if cluster.sync(id, true) { Ok(()) } else { Err(format!("{id}'s disk has nothing to do")) }
+            let error = if words.get(2) == Some(&"full") { DiskError::Full } else { DiskError::Io };
+            if cluster.sync(id, Some(error)) { Ok(()) } else { Err(format!("{id}'s disk has nothing to do")) }
         }
         "complete" => {
             let op = number(word(2)?.trim_start_matches("op"))?;

@@ -20,7 +20,7 @@ names!(NOTES, Note {
     ForwardTaken { .. }, ForwardPlaced { .. }, Widened { .. }, Reassigned { .. }, BarrierPassed { .. },
     SnapshotBegun { .. }, SnapshotTaken { .. }, SnapshotLost { .. }, Restored { .. }, Receiving { .. },
     Installed { .. }, TransferGivenUp { .. }, StateDiffers { .. }, LeaseRead { .. }, LeaseLapsed { .. },
-    Suggested { .. }, ReadReferred { .. }
+    Suggested { .. }, ReadReferred { .. }, DiskFull { .. }
 });
 
 names!(REASONS, Ignored {

@@ -80,8 +80,18 @@ impl Files {
         }
     }
 
+    /// Makes a file. One that does not come about, because the disk is full perhaps, takes no room.
     fn create(&mut self, id: FileId, size: u64, head: &[u8]) -> io::Result<()> {
         self.forget(id);
+        let path = file_path(&self.root, id);
+        self.fill(id, size, head).inspect_err(|_| {
+            if let Err(error) = fs::remove_file(&path) {
+                tracing::warn!(path = %path.display(), %error, "part of a file that could not be made is left");
+            }
+        })
+    }
+
+    fn fill(&self, id: FileId, size: u64, head: &[u8]) -> io::Result<()> {
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(file_path(&self.root, id))?;
         file.write_all(head)?;
         let zeros = vec![0; ZEROS.min(size as usize)];
@@ -229,6 +239,18 @@ mod tests {
         assert_eq!(read(SEGMENT, 2, 5), DiskResult::Read(Bytes::from_static(b"ad\0\0t")));
         assert_eq!(read(SEGMENT, 8, 5), DiskResult::Read(Bytes::from_static(b"il")));
         assert_eq!(read(FileId::Segment(2), 0, 5), DiskResult::Failed(DiskError::Io));
+    }
+
+    #[test]
+    fn a_full_disk_is_told_apart_and_keeps_no_half_made_file() {
+        let (root, mut files) = fixture();
+        let path = file_path(root.path(), SEGMENT);
+        // Whatever is written there finds no room.
+        std::os::unix::fs::symlink("/dev/full", &path).unwrap();
+        let create = DiskAction::Create { file: SEGMENT, size: 8, head: Bytes::from_static(b"head") };
+        assert_eq!(files.perform(&create), DiskResult::Failed(DiskError::Full));
+        assert!(fs::symlink_metadata(&path).is_err(), "nothing is left");
+        assert_eq!(files.perform(&create), DiskResult::Done, "there is room again");
     }
 
     #[test]

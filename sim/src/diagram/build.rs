@@ -268,7 +268,7 @@ impl Builder {
                 return;
             }
             Told::Synced { node, life, op } => ((*node, *life, *op), Synced::Durable),
-            Told::SyncFailed { node, life, op } => ((*node, *life, *op), Synced::Failed),
+            Told::SyncFailed { node, life, op, .. } => ((*node, *life, *op), Synced::Failed),
             other => unreachable!("{other:?} is about no disk"),
         };
         if let Some(place) = self.writes.remove(&key) {
@@ -437,6 +437,10 @@ impl Builder {
                 }
             }
             Told::Rotted { node, .. } => self.plain(at, Some(node.0), "rots", 1, told.to_string()),
+            Told::Filled { node, full } => {
+                let label = if *full { "disk full" } else { "disk has room" };
+                self.plain(at, Some(node.0), label, 1, told.to_string());
+            }
             Told::Wiped { node } => self.plain(at, Some(node.0), "disk gone", 1, told.to_string()),
             Told::Refused { node, .. } => self.plain(at, Some(node.0), "refuses to start", 1, told.to_string()),
             Told::Skewed { node, .. } => self.plain(at, Some(node.0), "clock", 1, told.to_string()),

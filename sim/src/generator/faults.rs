@@ -123,6 +123,7 @@ pub(super) fn plan(draw: &mut Draw, kinds: &Kinds, scenario: &mut Scenario) {
         back: Some(back),
     });
     times(draw, kinds.disk_errors, 2, &mut |draw, back| Action::FailDisk { node: draw.node(nodes), back: Some(back) });
+    times(draw, kinds.full_disks, 3, &mut |draw, back| Action::Full { node: draw.node(nodes), back: Some(back) });
     times(draw, kinds.clocks, 2, &mut |draw, _| Action::Skew {
         node: Target::Node(NodeId(draw.range(0, u64::from(nodes) - 1) as u8)),
         ppm: draw.range(0, 1000) as i32 - 500,
@@ -345,7 +346,8 @@ fn rot(draw: &mut Draw, scenario: &mut Scenario) {
     for _ in 0..draw.log(1, 6) {
         use RotPart::{Body, Identity, Slot, Snapshot};
         let part = *draw.pick(&[Body, Body, Body, Slot, Identity, Snapshot]);
-        let damage = *draw.pick(&[Damage::Bit, Damage::Bit, Damage::Whole, Damage::Zero]);
+        use Damage::{Bit, Misdirected, Unreadable, Whole, Zero};
+        let damage = *draw.pick(&[Bit, Bit, Whole, Zero, Misdirected, Unreadable]);
         let index = if matches!(part, Body | Slot) && draw.coin() { Some(draw.log(1, 64)) } else { None };
         let action = Action::Rot { node, part, index, damage };
         scenario.plan.push(Line { condition: Condition::At(at), action });

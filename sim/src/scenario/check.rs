@@ -250,7 +250,8 @@ fn action(scenario: &Scenario, action: &Action, triggered: bool) -> Result<(), S
         | Action::Pause { node, .. }
         | Action::Resume { node }
         | Action::Isolate { node, .. }
-        | Action::FailDisk { node, .. } => target(scenario, *node, triggered),
+        | Action::FailDisk { node, .. }
+        | Action::Full { node, .. } => target(scenario, *node, triggered),
         Action::Transfer { node, to } => {
             target(scenario, *node, triggered)?;
             to.map_or(Ok(()), |to| member(scenario, to))

@@ -303,6 +303,7 @@ impl EventKind {
             | Note::StateDiffers { .. }
             | Note::Suggested { .. }
             | Note::ReadReferred { .. }
+            | Note::DiskFull { .. }
             | Note::Whole => return None,
         })
     }

@@ -8,7 +8,7 @@ use super::{
 use ios_core::{message::ReadMode, time::Span};
 
 /// What an action begins with, besides the name of a client.
-const ACTIONS: [&str; 16] = [
+const ACTIONS: [&str; 17] = [
     "crash",
     "stop",
     "transfer",
@@ -21,6 +21,7 @@ const ACTIONS: [&str; 16] = [
     "cut",
     "heal",
     "rot",
+    "full",
     "fail",
     "wipe",
     "skew",
@@ -61,6 +62,7 @@ pub(super) fn action(rest: &mut Words<'_>) -> Result<Action, String> {
         "heal" => Ok(Action::Heal),
         "rot" => rot(rest),
         "fail" => Ok(Action::FailDisk { node: target(rest.next("a node")?)?, back: back(rest)? }),
+        "full" => Ok(Action::Full { node: target(rest.next("a node")?)?, back: back(rest)? }),
         "wipe" => Ok(Action::Wipe { node: node(rest.next("a node")?)? }),
         "skew" => {
             let node = target(rest.next("a node")?)?;
@@ -135,12 +137,9 @@ fn rot(rest: &mut Words<'_>) -> Result<Action, String> {
         Some((key, _)) => return Err(unknown("key", key, ["index"])),
         None => None,
     };
-    let damage = match rest.next("bit, whole or zero")? {
-        "bit" => Damage::Bit,
-        "whole" => Damage::Whole,
-        "zero" => Damage::Zero,
-        other => return Err(unknown("kind of damage", other, ["bit", "whole", "zero"])),
-    };
+    let name = rest.next("a kind of damage")?;
+    let damage = Damage::ALL.into_iter().find(|damage| damage.name() == name);
+    let damage = damage.ok_or_else(|| unknown("kind of damage", name, Damage::ALL.map(Damage::name)))?;
     Ok(Action::Rot { node, part, index, damage })
 }
 

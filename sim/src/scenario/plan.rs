@@ -214,6 +214,14 @@ pub enum Action {
         /// When the node starts again, counted from its stop.
         back: Option<Span>,
     },
+    /// `full NODE`: there is no room for another file or a longer one on the disk of the node: making one fails, and
+    /// part of it may be left.
+    Full {
+        /// Whose disk.
+        node: Target,
+        /// When there is room again.
+        back: Option<Span>,
+    },
     /// `wipe nX`: the machine loses power, and its disk everything. It has to refuse to start from then on, so it is
     /// none of the core.
     Wipe {
@@ -254,6 +262,7 @@ impl Action {
             | Action::Rot { node, .. }
             | Action::Skew { node, .. }
             | Action::FailDisk { node, .. }
+            | Action::Full { node, .. }
             | Action::Slow { node, .. } => Some(*node),
             Action::Wipe { node } => Some(Target::Node(*node)),
             Action::Client { .. }
@@ -288,8 +297,12 @@ pub enum Damage {
     Bit,
     /// Everything that belongs to it, with random bytes.
     Whole,
-    /// Everything that belongs to it, with zeros.
+    /// Everything that belongs to it, with zeros: a write that was lost.
     Zero,
+    /// Everything that belongs to it, with bytes of another one of its kind: a write that went to the wrong place.
+    Misdirected,
+    /// Nothing is changed, and nothing of it can be read until it is written again.
+    Unreadable,
 }
 
 /// What is slow.

@@ -187,6 +187,7 @@ impl fmt::Display for Action {
                 return write!(f, " {damage}");
             }
             Action::FailDisk { node, .. } => write!(f, "fail {node}")?,
+            Action::Full { node, .. } => write!(f, "full {node}")?,
             Action::Wipe { node } => return write!(f, "wipe {node}"),
             Action::Skew { node, ppm } => return write!(f, "skew {node} {ppm}"),
             Action::Slow { node, what, by, .. } => write!(f, "slow {node} {what} {by}")?,
@@ -208,6 +209,7 @@ impl Action {
             | Action::Isolate { back, .. }
             | Action::Cut { back, .. }
             | Action::FailDisk { back, .. }
+            | Action::Full { back, .. }
             | Action::Slow { back, .. } => *back,
             Action::Client { .. }
             | Action::CrashClient { .. }
@@ -245,13 +247,25 @@ impl fmt::Display for RotPart {
     }
 }
 
-impl fmt::Display for Damage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Damage {
+    /// All kinds.
+    pub const ALL: [Damage; 5] = [Damage::Bit, Damage::Whole, Damage::Zero, Damage::Misdirected, Damage::Unreadable];
+
+    /// As scenarios spell it.
+    pub fn name(self) -> &'static str {
+        match self {
             Damage::Bit => "bit",
             Damage::Whole => "whole",
             Damage::Zero => "zero",
-        })
+            Damage::Misdirected => "misdirected",
+            Damage::Unreadable => "unreadable",
+        }
+    }
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 

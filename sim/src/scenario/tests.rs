@@ -37,6 +37,9 @@ at 20ms cut n0>n1 for=1ms
 at 20ms rot n4 body index=7 bit
 at 20ms rot n4 slot whole
 at 20ms rot n4 identity zero
+at 20ms rot n4 body misdirected
+at 20ms rot n4 snapshot unreadable
+at 20ms full n1 for=30ms
 at 20ms wipe n0
 at 20ms fail n1 for=10ms
 at 20ms skew n3 -400

@@ -13,6 +13,9 @@
 //! 3. *One identity slot at a time*, until it is written again. Of six slots, three are written at once; the others are
 //!    equal, so two equal ones remain whatever a crash does to the write.
 //!
+//! What a misdirected write put there is damaged like anything else. What cannot be read are whole sectors, with
+//! whatever else they hold; so a file that has a record without a durable slot is left alone.
+//!
 //! A snapshot may rot under rule 2 alone: the identity still names it, so a node that cannot read it knows what it
 //! lost.
 //!
@@ -21,7 +24,7 @@
 //!
 //! Damage happens to durable bytes. What is only in the page cache is the business of crashes.
 
-use super::{World, told::Told};
+use super::{World, disk::SECTOR, told::Told};
 use crate::{
     choice::{Chooser, Stream},
     outcome::Counter,
@@ -191,6 +194,7 @@ impl Atlas {
         match found {
             None => Choice::Nothing,
             Some(_) if !self.leaves_a_clean_quorum(id) => Choice::Forbidden,
+            Some((_, place)) if damage == Damage::Unreadable && chart.is_unsealed(place.file) => Choice::Forbidden,
             Some((at, place)) => {
                 let extent =
                     if part == RotPart::Body { place.body } else { place.slot.expect("a slot that fits is there") };
@@ -199,9 +203,38 @@ impl Atlas {
         }
     }
 
+    /// Bytes of the same kind in the same file as `of`, for a write that should have gone there.
+    fn elsewhere(
+        &self,
+        choose: Chooser,
+        id: NodeId,
+        part: RotPart,
+        file: FileId,
+        of: (u64, u64),
+    ) -> Option<(u64, u64)> {
+        let records = self.disks[usize::from(id.0)].records.iter().filter(|place| place.file == file);
+        let all: Vec<(u64, u64)> = match part {
+            RotPart::Body => records.map(|place| place.body).collect(),
+            RotPart::Slot => records.filter_map(|place| place.slot).collect(),
+            RotPart::Identity => (0..IDENTITY_SLOTS).map(|slot| (slot * IDENTITY_SLOT, IDENTITY_SLOT)).collect(),
+            RotPart::Snapshot => vec![(of.0.saturating_sub(SNAPSHOT_ROT).max(SNAPSHOT_HEADER), SNAPSHOT_ROT)],
+        };
+        let others: Vec<(u64, u64)> = all.into_iter().filter(|other| other.0 != of.0).collect();
+        let last = (others.len() as u64).checked_sub(1)?;
+        others.get(choose.between(0, last, Stream::Rot, &[u64::from(id.0), of.0, last]) as usize).copied()
+    }
+
     /// Notes damage that has been done.
-    fn rotted(&mut self, id: NodeId, record: Option<usize>, part: RotPart, damage: Damage, offset: u64) {
+    fn rotted(&mut self, id: NodeId, record: Option<usize>, part: RotPart, damage: Damage, of: (FileId, u64, u64)) {
         let chart = &mut self.disks[usize::from(id.0)];
+        let (file, offset, length) = of;
+        if damage == Damage::Unreadable {
+            let overlaps = |(from, count): (u64, u64)| from < offset + length && offset < from + count;
+            for place in chart.records.iter_mut().filter(|place| place.file == file) {
+                place.body_rotten |= overlaps(place.body);
+                place.slot_rotten |= place.slot.is_some_and(overlaps);
+            }
+        }
         match record {
             None if part == RotPart::Snapshot => drop(self.spent.insert(id)),
             None => chart.identity.push(offset),
@@ -262,6 +295,13 @@ fn enter(records: &mut Vec<Place>, file: FileId, fact: &Fact, extent: (u64, u64)
         slot_blank: false,
     });
 }
+impl Chart {
+    /// Whether a record of the file has no durable slot.
+    fn is_unsealed(&self, file: FileId) -> bool {
+        self.records.iter().any(|place| place.file == file && place.slot.is_none())
+    }
+}
+
 impl Place {
     /// Rule 1.
     fn allows(&self, part: RotPart, damage: Damage) -> bool {
@@ -291,14 +331,11 @@ impl World {
                 (None, file, (SNAPSHOT_HEADER + place, SNAPSHOT_ROT.min(length - place.min(length))))
             }
         };
-        let disk = &mut self.processes[usize::from(id.0)].disk;
-        let mut bytes = disk.durable(file, offset, length as usize);
-        let words = [u64::from(id.0), offset, length];
-        spoil(&mut bytes, damage, |place| self.choose.u64(Stream::Rot, &[words[0], words[1], words[2], place]));
-        if !disk.damage(file, offset, &bytes) {
+        let (offset, length) = if damage == Damage::Unreadable { sectors(offset, length) } else { (offset, length) };
+        if !self.spoil(id, part, file, (offset, length), damage) {
             return false;
         }
-        self.atlas.rotted(id, record, part, damage, offset);
+        self.atlas.rotted(id, record, part, damage, (file, offset, length));
         if self.tell.is_some() {
             self.tell(Told::Rotted { node: id, file, part, damage });
         }
@@ -309,6 +346,36 @@ impl World {
             RotPart::Snapshot => Counter::RotSnapshot,
         });
         true
+    }
+
+    /// Damages these bytes. Whether that changed anything.
+    fn spoil(&mut self, id: NodeId, part: RotPart, file: FileId, of: (u64, u64), damage: Damage) -> bool {
+        let (choose, (offset, length)) = (self.choose, of);
+        let disk = &mut self.processes[usize::from(id.0)].disk;
+        let mut bytes = disk.durable(file, offset, length as usize);
+        let bits = |place: u64| choose.u64(Stream::Rot, &[u64::from(id.0), offset, length, place]);
+        match damage {
+            Damage::Bit => flip(&mut bytes, bits(0)),
+            Damage::Zero => bytes.fill(0),
+            Damage::Whole => {
+                for (place, word) in bytes.chunks_mut(8).enumerate() {
+                    // Never all zeros, or it would be another kind of damage.
+                    let noise = (bits(place as u64 + 1) | 1).to_le_bytes();
+                    word.copy_from_slice(&noise[..word.len()]);
+                }
+            }
+            Damage::Misdirected => {
+                let Some((from, count)) = self.atlas.elsewhere(choose, id, part, file, of) else { return false };
+                let other = disk.durable(file, from, count.min(length) as usize);
+                // A slot of zeros is one that was never written, which rule 1 is about.
+                if other.iter().all(|byte| *byte == 0) {
+                    return false;
+                }
+                bytes[..other.len()].copy_from_slice(&other);
+            }
+            Damage::Unreadable => return disk.hide(file, offset, length),
+        }
+        disk.damage(file, offset, &bytes)
     }
 
     /// Tells the ghost what an operation that is durable holds.
@@ -331,23 +398,16 @@ impl World {
     }
 }
 
-/// Puts other bytes in place of `bytes`.
-fn spoil(bytes: &mut [u8], damage: Damage, bits: impl Fn(u64) -> u64) {
-    match damage {
-        Damage::Bit => {
-            let bit = bits(0) % (bytes.len() as u64 * 8).max(1);
-            if let Some(byte) = bytes.get_mut((bit / 8) as usize) {
-                *byte ^= 1 << (bit % 8);
-            }
-        }
-        Damage::Zero => bytes.fill(0),
-        Damage::Whole => {
-            for (place, word) in bytes.chunks_mut(8).enumerate() {
-                // Never all zeros, or it would be another kind of damage.
-                let noise = (bits(place as u64 + 1) | 1).to_le_bytes();
-                word.copy_from_slice(&noise[..word.len()]);
-            }
-        }
+/// The whole sectors that hold these bytes.
+fn sectors(offset: u64, length: u64) -> (u64, u64) {
+    let from = offset / SECTOR * SECTOR;
+    (from, (offset + length).next_multiple_of(SECTOR) - from)
+}
+
+fn flip(bytes: &mut [u8], bits: u64) {
+    let bit = bits % (bytes.len() as u64 * 8).max(1);
+    if let Some(byte) = bytes.get_mut((bit / 8) as usize) {
+        *byte ^= 1 << (bit % 8);
     }
 }
 
@@ -421,11 +481,11 @@ mod tests {
             Choice::Nothing => "nothing",
             Choice::Forbidden => "forbidden",
             Choice::Snapshot(_) => {
-                atlas.rotted(NodeId(node), None, part, damage, 0);
+                atlas.rotted(NodeId(node), None, part, damage, (FileId::Identity, 0, 1));
                 "done"
             }
-            Choice::Bytes(record, _, (offset, _)) => {
-                atlas.rotted(NodeId(node), record, part, damage, offset);
+            Choice::Bytes(record, file, (offset, length)) => {
+                atlas.rotted(NodeId(node), record, part, damage, (file, offset, length));
                 "done"
             }
         }
@@ -463,6 +523,18 @@ mod tests {
         assert_eq!(try_rot(&mut body_first, 0, RotPart::Body, Damage::Bit), "done");
         assert_eq!(try_rot(&mut body_first, 0, RotPart::Slot, Damage::Zero), "nothing");
         assert_eq!(try_rot(&mut body_first, 0, RotPart::Slot, Damage::Whole), "done");
+    }
+
+    #[test]
+    fn no_sector_is_lost_that_may_hold_a_record_without_a_slot() {
+        let mut atlas = atlas(QuorumSpec::Majority, &[]);
+        let last = *atlas.disks[0].records.last().expect("n0 has accepted something");
+        atlas.disks[0].records.push(Place { index: Index(2), slot: None, ..last });
+        assert_eq!(try_rot(&mut atlas, 0, RotPart::Body, Damage::Unreadable), "forbidden");
+        assert_eq!(try_rot(&mut atlas, 0, RotPart::Body, Damage::Bit), "done");
+        atlas.disks[0].records.pop();
+        assert_eq!(try_rot(&mut atlas, 0, RotPart::Body, Damage::Unreadable), "done");
+        assert!(atlas.disks[0].records[0].body_rotten);
     }
 
     #[test]

@@ -15,8 +15,9 @@
 //!
 //! Bytes never written are zeros and not stored: files are created full of zeros.
 //!
-//! Absent on purpose: syncs that lie and old copies that come back, which a node cannot notice; and sectors that cannot
-//! be read, which take records along that the fault atlas does not allow to rot.
+//! *Latent* bytes cannot be read until they are written again.
+//!
+//! Absent on purpose: syncs that lie and old copies that come back, which a node cannot notice.
 
 use super::extents::Extents;
 use bytes::Bytes;
@@ -98,6 +99,8 @@ struct File {
     /// Durable bytes, none of them beyond `size`.
     image: Extents,
     unsynced: Vec<Unsynced>,
+    /// From where to where reading fails.
+    latent: Vec<(u64, u64)>,
 }
 
 /// An operation handed in and not yet answered.
@@ -232,6 +235,47 @@ impl SimDisk {
         true
     }
 
+    /// Makes durable bytes unreadable. Returns whether anything changed.
+    pub fn hide(&mut self, id: FileId, offset: u64, length: u64) -> bool {
+        let Some(file) = self.find(id) else { return false };
+        let end = (offset + length).min(file.size);
+        let news = offset < end && !file.latent.contains(&(offset, end));
+        if news {
+            file.latent.push((offset, end));
+        }
+        news
+    }
+
+    /// Whether an operation needs room that its file does not have yet.
+    pub fn wants_room(&self, op: OpId) -> bool {
+        let Some(flight) = self.flights.iter().find(|flight| flight.op == op) else { return false };
+        let id = flight.action.file();
+        let size = self.files.iter().find(|file| file.id == id).map_or(0, File::length);
+        match &flight.action {
+            DiskAction::Create { .. } => true,
+            DiskAction::Write { writes, .. } => writes.iter().any(|(offset, bytes)| offset + bytes.len() as u64 > size),
+            DiskAction::Remove { .. } | DiskAction::Read { .. } => false,
+        }
+    }
+
+    /// Ends an operation for want of room: only its first steps were made, as `progress` says, and not synced.
+    pub fn cut_short(
+        &mut self,
+        op: OpId,
+        progress: impl FnOnce(Doubt, usize) -> usize,
+    ) -> (DiskAction, Option<(OpId, Span)>) {
+        let flight = self.land(op);
+        let (file, steps) = (flight.action.file(), flight.steps());
+        let doubt = Doubt { nth: flight.nth, life: flight.life, file, offset: u64::MAX };
+        // The last step is what there was no room for.
+        let made = progress(doubt, steps.saturating_sub(1));
+        if made > 0 {
+            self.write_through(&flight, made);
+        }
+        let next = self.next_on(file);
+        (flight.action, next)
+    }
+
     fn land(&mut self, op: OpId) -> Flight {
         let place = self.flights.iter().position(|flight| flight.op == op).expect("a completion of what was submitted");
         let flight = self.flights.remove(place);
@@ -306,7 +350,10 @@ impl SimDisk {
     fn put_file(&mut self, id: FileId, size: u64, entry: Entry) -> &mut File {
         self.take_file(id);
         let place = self.files.partition_point(|file| file.id < id);
-        self.files.insert(place, File { id, entry, size, image: Extents::default(), unsynced: Vec::new() });
+        self.files.insert(
+            place,
+            File { id, entry, size, image: Extents::default(), unsynced: Vec::new(), latent: Vec::new() },
+        );
         &mut self.files[place]
     }
 
@@ -417,8 +464,14 @@ impl File {
 
     /// Makes bytes durable. What lies beyond the end makes the file longer, as a pwrite does.
     fn store(&mut self, offset: u64, bytes: Bytes) {
-        self.size = self.size.max(offset + bytes.len() as u64);
+        let end = offset + bytes.len() as u64;
+        self.size = self.size.max(end);
         self.image.write(offset, bytes);
+        if !self.latent.is_empty() {
+            let beside = |(from, to): (u64, u64)| [(from, to.min(offset)), (from.max(end), to)];
+            let latent = self.latent.drain(..).flat_map(beside).filter(|(from, to)| from < to).collect();
+            self.latent = latent;
+        }
     }
 
     fn stored(&self, offset: u64, length: usize) -> Vec<u8> {
@@ -453,7 +506,11 @@ impl ReadDisk for SimDisk {
 
     fn read(&mut self, file: FileId, offset: u64, length: usize) -> Result<Vec<u8>, DiskError> {
         match self.files.iter().find(|candidate| candidate.id == file) {
-            Some(found) if !matches!(found.entry, Entry::Gone { .. }) => Ok(found.read(offset, length)),
+            Some(found) if !matches!(found.entry, Entry::Gone { .. }) => {
+                let end = offset + length as u64;
+                let latent = found.latent.iter().any(|(from, to)| *from < end && offset < *to);
+                if latent { Err(DiskError::Io) } else { Ok(found.read(offset, length)) }
+            }
             _ => Err(DiskError::Io),
         }
     }

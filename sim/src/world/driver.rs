@@ -28,6 +28,9 @@ use ios_core::{
 };
 use std::mem;
 
+/// The operation that makes the first segment of a life.
+const OPENING: OpId = OpId(1);
+
 impl World {
     /// Takes one item: the only place where events are counted.
     pub(super) fn happen(&mut self, item: Item) {
@@ -389,39 +392,48 @@ impl World {
 
     /// A disk operation ends: what it wrote is durable, whether or not the node lives to hear of it.
     fn disk_done(&mut self, (id, life): (NodeId, Life), op: OpId) {
-        let now = self.now();
+        let (now, choose) = (self.now(), self.choose);
         let process = &mut self.processes[usize::from(id.0)];
-        let failing = process.failing.take();
-        let (action, next) = match failing {
-            None => process.disk.complete(op),
-            Some(_) => process.disk.fail(op),
+        let (action, next, error) = if let Some(back) = process.failing.take() {
+            let (action, next) = process.disk.fail(op);
+            // Nobody stops for a read.
+            if !matches!(action, DiskAction::Read { .. }) {
+                process.failed = Some(back);
+            }
+            self.outcome.counters.count(Counter::DiskErrors);
+            (action, next, Some(DiskError::Io))
+        } else if process.full && process.disk.wants_room(op) {
+            let (action, next) = process.disk.cut_short(op, |doubt, steps| {
+                choose.between(0, steps as u64, Stream::Tear, &Self::doubt_words(id, doubt)) as usize
+            });
+            // Without the first segment of its life a node cannot begin.
+            if op == OPENING {
+                process.failed = Some(Some(Span::millis(50)));
+            }
+            (action, next, Some(DiskError::Full))
+        } else {
+            let (action, next) = process.disk.complete(op);
+            (action, next, None)
         };
         if let Some((op, takes)) = next {
             self.agenda.put(now + takes, Class::Ready, Item::DiskDone { node: (id, life), op });
         }
         if self.tell.is_some() {
-            let (node, failed) = (id, failing.is_some());
-            self.tell(if failed { Told::SyncFailed { node, life, op } } else { Told::Synced { node, life, op } });
+            let node = id;
+            self.tell(match error {
+                Some(error) => Told::SyncFailed { node, life, op, error },
+                None => Told::Synced { node, life, op },
+            });
         }
-        let result = match failing {
-            None => match &action {
-                DiskAction::Read { file, offset, length } => {
-                    let disk = &mut self.processes[usize::from(id.0)].disk;
-                    let read = disk.read(*file, *offset, *length as usize);
-                    read.map_or_else(DiskResult::Failed, |bytes| DiskResult::Read(bytes.into()))
-                }
-                DiskAction::Create { .. } | DiskAction::Write { .. } | DiskAction::Remove { .. } => {
-                    self.made_durable(id, &action);
-                    DiskResult::Done
-                }
-            },
-            Some(back) => {
-                // Nobody stops for a read.
-                if !matches!(action, DiskAction::Read { .. }) {
-                    self.processes[usize::from(id.0)].failed = Some(back);
-                }
-                self.outcome.counters.count(Counter::DiskErrors);
-                DiskResult::Failed(DiskError::Io)
+        let result = match (error, &action) {
+            (Some(error), _) => DiskResult::Failed(error),
+            (None, DiskAction::Read { file, offset, length }) => {
+                let read = self.processes[usize::from(id.0)].disk.read(*file, *offset, *length as usize);
+                read.map_or_else(DiskResult::Failed, |bytes| DiskResult::Read(bytes.into()))
+            }
+            (None, DiskAction::Create { .. } | DiskAction::Write { .. } | DiskAction::Remove { .. }) => {
+                self.made_durable(id, &action);
+                DiskResult::Done
             }
         };
         let syncs = Happening { event: EventKind::Syncs, node: id, view: None, index: None, peer: None };

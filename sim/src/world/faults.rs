@@ -64,6 +64,11 @@ impl World {
                 process.failing = Some(*back);
                 true
             }
+            (Action::Full { back, .. }, Some(node)) => {
+                self.fill(node, true);
+                self.later(*back, Over::FullDisk(node));
+                true
+            }
             (Action::Wipe { .. }, Some(node)) => self.wipe(node),
             (Action::Rot { part, index, damage, .. }, Some(node)) => self.rot(node, *part, *index, *damage),
             (Action::CrashAll { power, back }, _) => {
@@ -167,8 +172,16 @@ impl World {
                     self.tell(Told::Joined { block: Some(block) });
                 }
             }
+            Over::FullDisk(node) => self.fill(node, false),
             Over::SlowDisk(node) => self.slow_down(node, Slow::Disk, Span::ZERO),
             Over::SlowLinks(node) => self.slow_down(node, Slow::Links, Span::ZERO),
+        }
+    }
+
+    fn fill(&mut self, node: NodeId, full: bool) {
+        self.processes[usize::from(node.0)].full = full;
+        if self.tell.is_some() {
+            self.tell(Told::Filled { node, full });
         }
     }
 

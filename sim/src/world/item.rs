@@ -161,6 +161,8 @@ pub enum Over {
     Block(BlockId),
     /// A disk is as fast as it was.
     SlowDisk(NodeId),
+    /// There is room on a disk again.
+    FullDisk(NodeId),
     /// Links are as fast as they were.
     SlowLinks(NodeId),
     /// A node starts for the first time.

@@ -84,6 +84,7 @@ impl World {
             let process = &mut self.processes[usize::from(id.0)];
             process.slow_disk = Span::ZERO;
             process.failing = None;
+            process.full = false;
             if process.runs() {
                 self.resume(id);
             } else {

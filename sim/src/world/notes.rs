@@ -53,6 +53,7 @@ fn counter_of(note: &Note) -> Option<Counter> {
             return None;
         }
         Note::Whole => Counter::LossesRepaired,
+        Note::DiskFull { .. } => Counter::FilesWithoutRoom,
         Note::RefusedLink { .. } => Counter::LinksRefused,
         Note::Ignored(Ignored::Leased) => Counter::LeasesHeeded,
         Note::Ignored(_) => Counter::Ignored,

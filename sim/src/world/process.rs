@@ -49,6 +49,8 @@ pub struct Process {
     pub stopping: Option<Option<Span>>,
     /// How much longer every disk operation takes.
     pub slow_disk: Span,
+    /// There is no room on its disk.
+    pub full: bool,
     /// The machine is without power, not only the process dead: nobody tells its peers.
     pub powerless: bool,
     /// The rate error of its clock.
@@ -74,6 +76,7 @@ impl Process {
             failed: None,
             stopping: None,
             slow_disk: Span::ZERO,
+            full: false,
             powerless: true,
             skew: 0,
         }

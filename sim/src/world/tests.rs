@@ -137,6 +137,43 @@ fn a_rotten_record_is_found_at_the_next_start_and_repaired_from_peers() {
 }
 
 #[test]
+fn damage_that_reads_as_something_else_or_not_at_all_is_found_as_well() {
+    use Counter::*;
+    let lines = "at 1500ms rot n1 body index=2 misdirected\nat 1501ms crash n1 power for=50ms";
+    check(lines, &[(RotBody, 1), (RottenFound, 1), (RottenRepaired, 1)]);
+    let lines = "at 1500ms rot n1 body index=2 unreadable\nat 1501ms crash n1 power for=50ms";
+    let outcome = check(lines, &[(RotBody, 1), (LossesFound, 0)]);
+    let (found, repaired) = (outcome.counters.get(RottenFound), outcome.counters.get(RottenRepaired));
+    assert!(found > 1 && repaired == found, "a sector holds more than one record");
+    let lines = "at 1500ms rot n1 identity unreadable\nat 1501ms crash n1 power for=50ms";
+    check(lines, &[(RotIdentity, 1), (OpensRefused, 0), (Restarts, 1)]);
+}
+
+#[test]
+fn a_full_disk_keeps_nobody_from_what_has_its_room_already() {
+    use Counter::*;
+    // Small segments: n1 needs another one soon, is left behind, and catches up once there is room.
+    let filled = |lines: &str| {
+        let cluster = "cluster clients=2 segment_records=16 segment_bytes=700000 snapshot_interval=4";
+        let text = format!(
+            "ios-scenario 1\nexpect ok\n{cluster}\nseed 3\nworkload ops=400 think=1ms..5ms\n{lines}\nrun 3s\n\
+             liveness within=5s\n"
+        );
+        let outcome = run(&text.parse().unwrap_or_else(|error| panic!("{error}\n{text}")));
+        assert_eq!(outcome.violation, None, "{lines}");
+        outcome.counters
+    };
+    let counters = filled("at 1200ms full n1 for=1200ms");
+    assert!(counters.get(FilesWithoutRoom) > 1 && counters.get(Fenced) == 0, "{counters:?}");
+    // A leader without room for what it is asked to store leaves leading to others.
+    let counters = filled("at 1200ms full leader for=2s");
+    assert!(counters.get(ViewChanges) == 2 && counters.get(Fenced) == 0);
+    // A life begins with a segment of its own.
+    let counters = filled("at 1200ms full n1 for=600ms\nat 1300ms crash n1 process for=10ms");
+    assert!(counters.get(Fenced) > 0);
+}
+
+#[test]
 fn a_cluster_without_quorum_misses_its_bound() {
     // The core is healed, but its links cannot carry an answer in so short a time.
     let mut scenario = calm();

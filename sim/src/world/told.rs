@@ -26,7 +26,7 @@ use crate::{
 use ios_core::{
     client::ClientNote,
     ids::{Digest, Index, NodeId, NodeSet, OpId, View},
-    interface::{Fault, FileId, Note},
+    interface::{DiskError, Fault, FileId, Note},
     journal::Fact,
     time::{Span, Time},
 };
@@ -237,6 +237,8 @@ pub enum Told {
         life: Life,
         /// Which.
         op: OpId,
+        /// What the disk says.
+        error: DiskError,
     },
     /// What a disk holds from now on, whatever happens to the member; right after `Synced`.
     Durable {
@@ -283,6 +285,13 @@ pub enum Told {
         part: RotPart,
         /// How much.
         damage: Damage,
+    },
+    /// There is no more room on a disk, or there is again.
+    Filled {
+        /// Whose.
+        node: NodeId,
+        /// Whether it is full.
+        full: bool,
     },
     /// A disk lost everything.
     Wiped {
@@ -433,6 +442,7 @@ impl fmt::Display for Told {
             | Told::CutOff { .. }
             | Told::Joined { .. }
             | Told::Rotted { .. }
+            | Told::Filled { .. }
             | Told::Wiped { .. }
             | Told::Slowed { .. }
             | Told::Skewed { .. }
@@ -486,7 +496,7 @@ impl Told {
                 list(f, facts)
             }
             Told::Synced { node, op, .. } => write!(f, "{node} disk {}: done", op.0),
-            Told::SyncFailed { node, op, .. } => write!(f, "{node} disk {}: FAILS", op.0),
+            Told::SyncFailed { node, op, error, .. } => write!(f, "{node} disk {}: FAILS, {error}", op.0),
             Told::Durable { node, facts } => {
                 write!(f, "    {node} holds durably")?;
                 list(f, facts)
@@ -506,6 +516,8 @@ impl Told {
             Told::Joined { block: Some(_) } => f.write_str("a cut is over"),
             Told::Joined { block: None } => f.write_str("every cut is over"),
             Told::Rotted { node, file, part, damage } => write!(f, "{node} {file} rots: {part} {damage}"),
+            Told::Filled { node, full: true } => write!(f, "{node} disk full"),
+            Told::Filled { node, full: false } => write!(f, "{node} disk has room"),
             Told::Wiped { node } => write!(f, "{node} disk loses everything"),
             Told::Slowed { node, what, by: Span::ZERO } => write!(f, "{node} {what} as fast as ever"),
             Told::Slowed { node, what, by } => write!(f, "{node} {what} slower by {by}"),

@@ -159,6 +159,20 @@ fn a_failed_write_is_a_fault_that_names_the_file() {
     assert_eq!(bench.journal.waiting_since(), None);
 }
 
+#[test]
+fn an_identity_opens_around_slots_that_cannot_be_read() {
+    let options = options(32, 4096);
+    let mut bench = Bench::running(Disk::formatted(), &options);
+    bench.rounds([accepted(1, 1)]);
+    for slot in [0, 2, 3, 5] {
+        bench.disk.latent.push((FileId::Identity, slot * 4096 + 512, slot * 4096 + 1024));
+    }
+    assert!(open(&mut bench.disk, &options).is_ok(), "two equal slots are left");
+    bench.disk.latent.push((FileId::Identity, 4096, 4097));
+    let error = open(&mut bench.disk, &options).map(|_| ()).unwrap_err();
+    assert_eq!(error, JournalError::IdentityUnreadable { readable: 1 });
+}
+
 fn check(break_it: impl FnOnce(&mut Disk), expected: Expect) {
     let options = options(32, 4096);
     let mut bench = Bench::running(Disk::formatted(), &options);
@@ -218,7 +232,7 @@ fn a_directory_that_does_not_open_says_why_and_what_to_do() {
             disk and replace the node under a new id"#]],
     );
     check(
-        |disk| disk.latent.push((FileId::Identity, 0, 1)),
+        |disk| disk.latent.push((FileId::Identity, 0, super::super::identity::FILE_BYTES)),
         expect![[r#"
             the identity file cannot be read: input/output error. Check the disk; the node
             starts again once the file is readable"#]],
