@@ -8,6 +8,7 @@ pub mod guard;
 pub mod history;
 pub mod linearize;
 pub mod oracle;
+pub mod marks;
 pub mod outcome;
 pub mod planted;
 pub mod report;

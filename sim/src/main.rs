@@ -23,6 +23,7 @@ use shrink_command::ShrinkArgs;
 use sim::{
     generator::{Profile, generate},
     guard::run_caught,
+    marks::Mark,
     oracle::Oracle,
     outcome::{Counter, CounterKind},
     report::{self, Summary},
@@ -67,6 +68,12 @@ enum Command {
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },
+    /// Say which situations and counters none of these JSON reports has met; succeed if there is none
+    Covers {
+        /// Reports
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
     /// Print the scenario of a seed as text
     Show {
         /// The seed
@@ -98,7 +105,7 @@ enum Command {
     Diagram(DiagramArgs),
     /// Plant known bugs in a copy of the tree, one after the other; succeed if the simulator catches each
     Planted(PlantedArgs),
-    /// Name the oracles, the kinds of faults and the counters
+    /// Name the oracles, the kinds of faults, the counters and the situations
     List,
 }
 
@@ -116,6 +123,7 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Some(Command::Replay { files, seed }) => replay(&files, seed),
         Some(Command::Merge { files }) => merge(&files),
+        Some(Command::Covers { files }) => covers(&files),
         Some(Command::Show { seed, profile }) => {
             print(&generate(profile, seed).to_string());
             Ok(EXPECTED)
@@ -236,16 +244,29 @@ fn explain(file: &Path, events: bool) -> Result<u8, String> {
     Ok(if as_expected { EXPECTED } else { VIOLATED })
 }
 
-fn merge(files: &[PathBuf]) -> Result<u8, String> {
-    let mut parts = Vec::new();
-    for file in files {
+fn reports(files: &[PathBuf]) -> Result<Vec<Summary>, String> {
+    let report = |file: &PathBuf| {
         let text = fs::read_to_string(file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
-        let part: Result<Summary, _> = serde_json::from_str(&text);
-        parts.push(part.map_err(|error| format!("{} is no report of a sweep: {error}", file.display()))?);
-    }
-    let whole = Summary::merge(parts)?;
+        serde_json::from_str(&text).map_err(|error| format!("{} is no report of a sweep: {error}", file.display()))
+    };
+    files.iter().map(report).collect()
+}
+
+fn merge(files: &[PathBuf]) -> Result<u8, String> {
+    let whole = Summary::merge(reports(files)?)?;
     print(&json(&whole));
     Ok(if whole.violations.is_empty() { EXPECTED } else { VIOLATED })
+}
+
+fn covers(files: &[PathBuf]) -> Result<u8, String> {
+    let missed = report::never_met(&reports(files)?);
+    for (name, about) in &missed {
+        print(&format!("never met: {name:<24}{}\n", about.trim()));
+    }
+    if missed.is_empty() {
+        print("every situation and every counter was met\n");
+    }
+    Ok(if missed.is_empty() { EXPECTED } else { VIOLATED })
 }
 
 fn list() -> String {
@@ -263,6 +284,10 @@ fn list() -> String {
         for counter in Counter::ALL.iter().filter(|counter| counter.kind() == kind) {
             text += &format!("  {:<22}{}\n", counter.name(), counter.about().trim());
         }
+    }
+    text += "situations that a campaign should meet\n";
+    for mark in Mark::ALL {
+        text += &format!("  {:<22}{}\n", mark.name(), mark.about().trim());
     }
     text
 }

@@ -1,6 +1,7 @@
 //! What a run came to: counts, a digest, and the first violation if there is one.
 
 use crate::{
+    marks::Marks,
     oracle::{Checks, Violation},
     scenario::MessageKind,
 };
@@ -38,6 +39,11 @@ macro_rules! counters {
             /// What it tells of.
             pub fn kind(self) -> CounterKind {
                 match self { $(Counter::$name => CounterKind::$kind,)* }
+            }
+
+            /// Whether a campaign should have met it. What is left is what ought not to be.
+            pub fn is_wanted(self) -> bool {
+                !matches!(self, Counter::Invalid | Counter::Undecided)
             }
 
             /// What it counts, in words.
@@ -322,6 +328,8 @@ pub struct Outcome {
     pub ended: Time,
     /// What happened how often.
     pub counters: Counters,
+    /// Which situations it was in.
+    pub marks: Marks,
     /// What members said to each other.
     pub sent: Sent,
     /// How often each oracle looked.

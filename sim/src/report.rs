@@ -1,6 +1,7 @@
 //! What is printed: one run for people, a campaign for people and for scripts.
 
 use crate::{
+    marks::Mark,
     oracle::Oracle,
     outcome::{Counter, CounterKind, Outcome, Sent},
     scenario::{Expect, Scenario},
@@ -129,6 +130,9 @@ pub struct Summary {
     pub violations: Vec<Violated>,
     /// Every [`Counter`] by name, and `check_ORACLE` for how often each oracle looked.
     pub counters: BTreeMap<String, u64>,
+    /// In how many runs each situation was met, by the name of its [`Mark`].
+    #[serde(default)]
+    pub marks: BTreeMap<String, u64>,
     /// Which seeds, as `A..B`.
     pub seeds: String,
     /// Which shards of them, as `K/M`; several joined as `K+L/M`.
@@ -153,6 +157,7 @@ impl Summary {
             operations: campaign.operations,
             violations,
             counters: counters.chain(sent).chain(checks).collect(),
+            marks: campaign.met.iter().map(|(mark, runs)| (mark.name().to_string(), runs)).collect(),
             seeds: format!("{}..{}", seeds.start, seeds.end),
             shard: format!("{}/{}", shard.index, shard.of),
             wall_s,
@@ -211,8 +216,10 @@ impl Summary {
         self.events += other.events;
         self.operations += other.operations;
         self.violations.extend(other.violations.iter().cloned());
-        for (name, count) in &other.counters {
-            *self.counters.entry(name.clone()).or_default() += count;
+        for (mine, theirs) in [(&mut self.counters, &other.counters), (&mut self.marks, &other.marks)] {
+            for (name, count) in theirs {
+                *mine.entry(name.clone()).or_default() += count;
+            }
         }
         self.digest = format!("{:016x}", digest(&self.digest)?.wrapping_add(digest(&other.digest)?));
         Ok(())
@@ -277,6 +284,18 @@ fn shards(text: &str) -> Result<(Vec<u64>, u64), String> {
         Some((indexes?, of.parse().ok()?))
     });
     parsed.ok_or_else(|| format!("\"{text}\" is no shard, such as 0/2"))
+}
+
+/// What none of these reports has met: situations and counts, each with what it stands for.
+pub fn never_met(reports: &[Summary]) -> Vec<(&'static str, &'static str)> {
+    let met = |name: &str| {
+        let of = |report: &Summary| report.marks.get(name).or(report.counters.get(name)).copied();
+        reports.iter().any(|report| of(report).is_some_and(|count| count > 0))
+    };
+    let marks = Mark::ALL.iter().map(|mark| (mark.name(), mark.about()));
+    let counters = Counter::ALL.iter().filter(|counter| counter.is_wanted());
+    let counters = counters.map(|counter| (counter.name(), counter.about()));
+    marks.chain(counters).filter(|(name, _)| !met(name)).collect()
 }
 
 /// What a replayed file says against its `expect`; `None` if it holds.
@@ -351,7 +370,7 @@ mod tests {
         keys.sort_unstable();
         assert_eq!(
             keys.join(" "),
-            "clusters counters digest events events_per_s operations seeds shard violations wall_s"
+            "clusters counters digest events events_per_s marks operations seeds shard violations wall_s"
         );
         assert_eq!(value["violations"][0]["oracle"], "window");
         assert_eq!(value["counters"]["pauses"], 9);

@@ -6,6 +6,7 @@ use crate::{
     choice::{Chooser, Stream, mix},
     generator::{Profile, generate},
     guard::run_caught,
+    marks::Met,
     oracle::{Checks, Oracle, Violation},
     outcome::{Counters, Outcome, Sent},
     scenario::{Expect, Scenario},
@@ -72,6 +73,8 @@ pub struct Campaign {
     pub operations: u64,
     /// Their counts.
     pub counters: Counters,
+    /// In how many of them each situation was met.
+    pub met: Met,
     /// Their messages.
     pub sent: Sent,
     /// Their looks.
@@ -90,6 +93,7 @@ impl Campaign {
         self.events += outcome.events;
         self.operations += outcome.operations;
         self.counters.merge(&outcome.counters);
+        self.met.add(outcome.marks);
         self.sent.merge(&outcome.sent);
         self.checks.add(&outcome.checks);
         self.digest = self.digest.wrapping_add(mix(mix(seed) ^ outcome.digest));
@@ -100,6 +104,7 @@ impl Campaign {
         self.events += other.events;
         self.operations += other.operations;
         self.counters.merge(&other.counters);
+        self.met.merge(&other.met);
         self.sent.merge(&other.sent);
         self.checks.add(&other.checks);
         self.digest = self.digest.wrapping_add(other.digest);

@@ -102,6 +102,30 @@ fn a_long_run_is_judged_by_its_tenths() {
 }
 
 #[test]
+fn what_no_report_has_met_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    for (name, seeds) in [("calm", "0..3"), ("swarm", "0..40")] {
+        let json = sim(folder, &["--seeds", seeds, "--profile", name, "--json"]).stdout;
+        std::fs::write(folder.join(format!("{name}.json")), json).unwrap();
+    }
+    let calm = check(folder, &["covers", "calm.json"], 1, "never met: two_leaders");
+    assert!(calm.contains("crashes_power") && !calm.contains("learned_counted") && !calm.contains("undecided"));
+    let both = check(folder, &["covers", "calm.json", "swarm.json"], 1, "never met: disks_wiped");
+    assert!(!both.contains("two_leaders") && both.lines().count() < calm.lines().count(), "{both}");
+    std::fs::write(folder.join("bad.json"), "{}").unwrap();
+    check(folder, &["covers", "bad.json"], 2, "bad.json is no report of a sweep");
+    // With every situation met there is nothing to name.
+    let text = std::fs::read_to_string(folder.join("swarm.json")).unwrap();
+    let mut all: serde_json::Value = serde_json::from_str(&text).unwrap();
+    for key in ["marks", "counters"] {
+        all[key].as_object_mut().unwrap().values_mut().for_each(|count| *count = 1.into());
+    }
+    std::fs::write(folder.join("all.json"), all.to_string()).unwrap();
+    check(folder, &["covers", "all.json"], 0, "every situation and every counter was met");
+}
+
+#[test]
 fn one_run_prints_the_same_report_every_time() {
     let folder = tempfile::tempdir().unwrap();
     let first = check(folder.path(), &["--seed", "42", "--profile", "calm"], 0, "verdict ok");

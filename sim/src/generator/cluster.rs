@@ -114,7 +114,17 @@ pub(super) fn workload(draw: &mut Draw, cluster: &Cluster, run: Span) -> Workloa
         ops: ops as u32,
         keys: draw.log(1, 16) as u32,
         reads: Percent(*draw.pick(&[0, 10, 30, 50, 90])),
-        participant: Percent(if cluster.options.participant_read { *draw.pick(&[10, 50, 100]) } else { 0 }),
+        participant: Percent(match cluster.options.participant_read {
+            true => *draw.pick(&[10, 50, 100]),
+            // Whoever asks for what is not served is told so.
+            false => {
+                if draw.one_in(8) {
+                    10
+                } else {
+                    0
+                }
+            }
+        }),
         stale: Percent(*draw.pick(&[0, 0, 20, 50])),
         deletes: Percent(*draw.pick(&[0, 5, 20])),
         cas: Percent(*draw.pick(&[0, 10, 40])),

@@ -29,7 +29,7 @@ use quorum::Quorums;
 use crate::oracle::{Checks, Oracle, Violation};
 use ios_core::{
     configuration::Configuration,
-    ids::{ConnectionId, Index, NodeId, NodeSet, Revision, Sequence, SessionId, View},
+    ids::{ConnectionId, Digest, Index, NodeId, NodeSet, Revision, Sequence, SessionId, View},
     interface::Note,
     journal::{Fact, Recovered},
     message::{ClientRequest, ClientResponse, PeerMessage, ReadMode},
@@ -132,6 +132,11 @@ impl Ghost {
     /// Whether something is chosen at `index`.
     pub fn is_chosen(&self, index: Index) -> bool {
         self.log.chosen(index).is_some()
+    }
+
+    /// Whether `node` holds a durable acceptance of another batch at `index`, in a view below `view`.
+    pub fn replaces(&self, node: NodeId, view: View, index: Index, digest: Digest) -> bool {
+        self.log.accepted(node, index, view).is_some_and(|(_, held)| held != digest)
     }
 
     /// All requests that took effect anywhere, in the order of the log.

@@ -179,7 +179,8 @@ impl Atlas {
                 Some(index) => Choice::Snapshot(FileId::Snapshot(index.0)),
             };
         }
-        let fits = |place: &&(usize, &Place)| place.1.allows(part, damage);
+        let whole = |place: &Place| damage != Damage::Unreadable || !chart.is_unsealed(place.file);
+        let fits = |place: &&(usize, &Place)| place.1.allows(part, damage) && whole(place.1);
         let all: Vec<(usize, &Place)> = chart.records.iter().enumerate().collect();
         let found = match index {
             // The newest record of this index is the one that counts.
@@ -194,7 +195,6 @@ impl Atlas {
         match found {
             None => Choice::Nothing,
             Some(_) if !self.leaves_a_clean_quorum(id) => Choice::Forbidden,
-            Some((_, place)) if damage == Damage::Unreadable && chart.is_unsealed(place.file) => Choice::Forbidden,
             Some((at, place)) => {
                 let extent =
                     if part == RotPart::Body { place.body } else { place.slot.expect("a slot that fits is there") };
@@ -389,6 +389,7 @@ impl World {
             self.tell_of_durability(id, &facts);
         }
         for fact in facts {
+            self.mark_durable(id, &fact);
             let was_chosen = self.tell.is_some() && self.is_chosen(&fact);
             self.ghost().durable(now, id, &fact);
             if self.tell.is_some() && !was_chosen && self.is_chosen(&fact) {
@@ -530,7 +531,7 @@ mod tests {
         let mut atlas = atlas(QuorumSpec::Majority, &[]);
         let last = *atlas.disks[0].records.last().expect("n0 has accepted something");
         atlas.disks[0].records.push(Place { index: Index(2), slot: None, ..last });
-        assert_eq!(try_rot(&mut atlas, 0, RotPart::Body, Damage::Unreadable), "forbidden");
+        assert_eq!(try_rot(&mut atlas, 0, RotPart::Body, Damage::Unreadable), "nothing");
         assert_eq!(try_rot(&mut atlas, 0, RotPart::Body, Damage::Bit), "done");
         atlas.disks[0].records.pop();
         assert_eq!(try_rot(&mut atlas, 0, RotPart::Body, Damage::Unreadable), "done");

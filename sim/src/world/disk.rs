@@ -148,6 +148,11 @@ impl SimDisk {
         self.operations + 1
     }
 
+    /// The operations that are under way or wait for another one.
+    pub fn under_way(&self) -> impl Iterator<Item = (OpId, &DiskAction)> {
+        self.flights.iter().map(|flight| (flight.op, &flight.action))
+    }
+
     /// Takes an operation in, which is to take that long once it runs. Returns whether it runs at once; otherwise it
     /// waits for another one on the same file.
     pub fn submit(&mut self, op: OpId, life: u32, action: DiskAction, takes: Span) -> bool {

@@ -29,7 +29,7 @@ use ios_core::{
 use std::mem;
 
 /// The operation that makes the first segment of a life.
-const OPENING: OpId = OpId(1);
+pub(super) const OPENING: OpId = OpId(1);
 
 impl World {
     /// Takes one item: the only place where events are counted.
@@ -326,6 +326,7 @@ impl World {
         }
         let now = self.now();
         self.ghost().replied(now, id, connection, &response);
+        self.mark_answer(&response);
         let Some(response) = self.encoded(response) else { return false };
         let place = connection.0 as usize;
         let known = self.connections.get(place).filter(|known| known.node == (id, life) && !known.closed).copied();
@@ -496,6 +497,7 @@ impl World {
             self.tell(Told::Noted { node: id, note: note.clone() });
         }
         self.count_note(note);
+        self.mark_note(id, note);
         self.ghost().note(now, id, note);
         let process = &mut self.processes[usize::from(id.0)];
         match note {

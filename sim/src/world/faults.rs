@@ -247,6 +247,7 @@ impl World {
 
     /// The node is gone, its disk stays. Peers and clients hear of a dead process, not of a machine without power.
     pub(super) fn stop(&mut self, id: NodeId, power: bool, back: Option<Span>) {
+        self.mark_death(id);
         let process = &mut self.processes[usize::from(id.0)];
         let life = process.life;
         process.node = None;
@@ -417,6 +418,7 @@ impl World {
         if !mem::replace(&mut process.paused, false) {
             return false;
         }
+        self.mark_waking(id);
         if self.tell.is_some() {
             self.tell(Told::Resumed { end: End::Node(id) });
         }

@@ -55,6 +55,7 @@ impl World {
     }
 
     fn heal(&mut self) {
+        self.mark_healing();
         self.plan.clear();
         self.heal_nodes(self.atlas.core());
         if !self.is_founded() {

@@ -37,6 +37,7 @@ mod frames;
 pub mod item;
 mod judgement;
 mod liveness;
+mod marking;
 pub mod network;
 mod notes;
 pub mod plan;
