@@ -52,6 +52,8 @@ pub enum Stream {
     Sample,
     /// Whether, and how, the bytes of a frame change on their way.
     Damage,
+    /// Which priority a link's or a sender's messages have.
+    Rank,
 }
 
 /// Makes the decisions of one run. A value without state: asking twice gives the same answer.

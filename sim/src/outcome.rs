@@ -65,12 +65,26 @@ counters! {
     MessagesLate: Fault = "messages_late",
     /// Messages whose bytes changed on their way.
     FramesDamaged: Fault = "frames_damaged",
+    /// Messages lost because their link held as many as it may.
+    MessagesOverflowed: Fault = "messages_overflowed",
+    /// Messages that a clogged link held up.
+    MessagesStuck: Fault = "messages_stuck",
+    /// Messages that were later because others have priority, or their link is the slow one.
+    MessagesOutranked: Fault = "messages_outranked",
     /// Messages lost to a partition, an isolation or a cut.
     MessagesCutOff: Fault = "messages_cut_off",
     /// Partitions both ways, isolations included.
     Partitions: Fault = "partitions",
     /// Partitions and cuts one way.
     PartitionsOneWay: Fault = "partitions_one_way",
+    /// Cuts of several links, each for itself: rings, random graphs.
+    PartitionsPartial: Fault = "partitions_partial",
+    /// Times that a partition, an isolation, a cut or a clog came again after it was over.
+    PartitionsAgain: Fault = "partitions_again",
+    /// Times that links were clogged.
+    LinksClogged: Fault = "links_clogged",
+    /// Times that messages got other priorities in the midst of a run.
+    PrioritiesChanged: Fault = "priorities_changed",
     /// Crashes of a process: the page cache stays.
     CrashesProcess: Fault = "crashes_process",
     /// Power losses.
@@ -111,6 +125,10 @@ counters! {
     DisksWiped: Fault = "disks_wiped",
     /// Nodes whose clock ran at a wrong rate.
     ClocksSkewed: Fault = "clocks_skewed",
+    /// Clocks that leapt ahead.
+    ClocksLeapt: Fault = "clocks_leapt",
+    /// Clocks that leapt back, and stood still for their node.
+    ClocksHeldBack: Fault = "clocks_held_back",
     /// Nodes whose links were slow.
     LinksSlow: Fault = "links_slow",
     /// Clients paused.

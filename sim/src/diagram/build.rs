@@ -42,6 +42,8 @@ pub struct Builder {
     writes: BTreeMap<(NodeId, Life, OpId), usize>,
     operations: BTreeMap<(u8, u32), usize>,
     cuts: BTreeMap<u64, OpenCut>,
+    /// What each cut was told to come by.
+    cut_by: BTreeMap<BlockId, String>,
     /// What the last line of the plan did.
     plan: String,
     slow: BTreeMap<(NodeId, bool), (u64, Length)>,
@@ -112,6 +114,7 @@ impl Builder {
             writes: BTreeMap::new(),
             operations: BTreeMap::new(),
             cuts: BTreeMap::new(),
+            cut_by: BTreeMap::new(),
             plan: String::new(),
             slow: BTreeMap::new(),
         }
@@ -125,6 +128,7 @@ impl Builder {
             | Told::Repeated { .. }
             | Told::Lost { .. }
             | Told::Held { .. }
+            | Told::Stuck { .. }
             | Told::Delivered { .. } => self.message(at, told),
             Told::Written { .. } | Told::Synced { .. } | Told::SyncFailed { .. } => self.disk(at, told),
             Told::Begun { .. } | Told::Ended { .. } => self.operation(at, told),
@@ -231,7 +235,7 @@ impl Builder {
                     letter.copies = *copies;
                 }
             }
-            Told::Held { letter } => {
+            Told::Held { letter } | Told::Stuck { letter } => {
                 if let Some(letter) = self.letters.get_mut(letter) {
                     letter.held.push(at);
                 }
@@ -409,12 +413,16 @@ impl Builder {
                 self.plain(at, lane, "plan", 1, self.plan.clone());
             }
             Told::InVain { .. } => self.plain(at, None, "in vain", 2, format!("{}: changes nothing", self.plan)),
-            Told::CutOff { block, links } => {
+            Told::CutOff { block, links } | Told::Clogged { block, links } => {
                 let links = links.iter().map(|(from, to)| (self.lane(*from), self.lane(*to))).collect();
-                let cut = OpenCut { block: *block, from: at, text: self.plan.clone(), links };
+                // One that comes again is told with the line that it first came by.
+                let text = self.cut_by.entry(*block).or_insert_with(|| self.plan.clone()).clone();
+                let cut = OpenCut { block: *block, from: at, text, links };
                 self.cuts.insert(self.cuts.last_key_value().map_or(0, |(last, _)| last + 1), cut);
             }
-            Told::Joined { block: Some(block) } => self.close_cuts(at, |cut| cut.block == *block),
+            Told::Joined { block: Some(block) } | Told::Flows { block } => {
+                self.close_cuts(at, |cut| cut.block == *block)
+            }
             Told::Joined { block: None } => self.close_cuts(at, |_| true),
             Told::Healed { nodes } => {
                 let nodes = *nodes;
@@ -443,7 +451,9 @@ impl Builder {
             }
             Told::Wiped { node } => self.plain(at, Some(node.0), "disk gone", 1, told.to_string()),
             Told::Refused { node, .. } => self.plain(at, Some(node.0), "refuses to start", 1, told.to_string()),
-            Told::Skewed { node, .. } => self.plain(at, Some(node.0), "clock", 1, told.to_string()),
+            Told::Skewed { node, .. } | Told::Leapt { node, .. } => {
+                self.plain(at, Some(node.0), "clock", 1, told.to_string())
+            }
             Told::PowerLost { node, .. } => self.plain(at, Some(node.0), "unsynced", 2, told.to_string()),
             Told::Unperformed { node, .. } => self.plain(at, Some(node.0), "cut short", 2, told.to_string()),
             Told::Chosen { view, index, .. } => {

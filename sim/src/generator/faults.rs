@@ -3,6 +3,7 @@
 use super::{
     Kinds,
     draw::{Draw, two_digits},
+    links::{clog, leaps, order, partition},
 };
 use crate::scenario::{
     Action, Cluster, Condition, Damage, End, EventKind, Line, Liveness, MessageFate, MessageKind, Override, Percent,
@@ -68,14 +69,14 @@ fn usurpers(draw: &mut Draw, scenario: &mut Scenario, worst: i32) {
         if draw.coin() {
             let heir = others.swap_remove(draw.range(0, others.len() as u64 - 1) as usize);
             let groups = vec![vec![End::Node(*leader)], vec![End::Node(heir)]];
-            act(at - at / 2, Action::Partition { groups, oneway: false, back });
+            act(at - at / 2, Action::Partition { groups, oneway: false, back, flap: None });
             let power = draw.coin();
             for other in others {
                 let back = Some(Span(draw.log_time(50_000, 2_000_000)));
                 act(at, Action::Crash { node: Target::Node(other), power, back });
             }
         }
-        act(at, Action::Partition { groups: sides.into(), oneway: draw.one_in(4), back });
+        act(at, Action::Partition { groups: sides.into(), oneway: draw.one_in(4), back, flap: None });
     }
     workload.reads = Percent(*draw.pick(&[50, 90, 98]));
     workload.ops = 400;
@@ -116,6 +117,7 @@ pub(super) fn plan(draw: &mut Draw, kinds: &Kinds, scenario: &mut Scenario) {
     times(draw, kinds.power, 4, &mut |draw, back| crash(draw, nodes, true, back));
     times(draw, kinds.pauses, 4, &mut |draw, back| Action::Pause { node: draw.node(nodes), back: Some(back) });
     times(draw, kinds.partitions && nodes > 1, 4, &mut |draw, back| partition(draw, nodes, back));
+    times(draw, kinds.clogs && nodes > 1, 4, &mut |draw, back| clog(draw, &scenario.cluster, back));
     times(draw, kinds.slow, 3, &mut |draw, back| Action::Slow {
         node: draw.node(nodes),
         what: if draw.coin() { Slow::Disk } else { Slow::Links },
@@ -137,6 +139,12 @@ pub(super) fn plan(draw: &mut Draw, kinds: &Kinds, scenario: &mut Scenario) {
             _ => Action::CrashClient { client },
         }
     });
+    if kinds.leaps {
+        lines.extend(leaps(draw, scenario));
+    }
+    if kinds.order && nodes > 1 {
+        lines.extend(order(draw, scenario));
+    }
     lines.sort_by_key(|(at, _)| *at);
     scenario.plan.extend(lines.into_iter().map(|(at, action)| Line { condition: Condition::At(at), action }));
     if kinds.mid_step {
@@ -174,29 +182,6 @@ fn crash(draw: &mut Draw, nodes: u8, power: bool, back: Span) -> Action {
         Action::Transfer { node: Target::Leader, to }
     } else {
         Action::Crash { node: draw.node(nodes), power, back }
-    }
-}
-
-fn partition(draw: &mut Draw, nodes: u8, back: Span) -> Action {
-    let back = if draw.one_in(8) { None } else { Some(back) };
-    let mut ends: Vec<End> = (0..nodes).map(|node| End::Node(NodeId(node))).collect();
-    for last in (1..ends.len()).rev() {
-        ends.swap(last, draw.range(0, last as u64) as usize);
-    }
-    match draw.range(0, 5) {
-        0 => Action::Isolate { node: draw.node(nodes), back },
-        1 => Action::Cut { from: ends[0], to: ends[1], back },
-        2 if nodes >= 3 => {
-            // A bridge: the last node hears both sides, which do not hear each other.
-            let middle = ends.len() / 2;
-            ends.pop();
-            let right = ends.split_off(middle);
-            Action::Partition { groups: vec![ends, right], oneway: false, back }
-        }
-        shape => {
-            let right = ends.split_off(draw.range(1, u64::from(nodes) - 1) as usize);
-            Action::Partition { groups: vec![ends, right], oneway: shape == 5, back }
-        }
     }
 }
 
@@ -281,7 +266,7 @@ fn rivals(draw: &mut Draw, scenario: &mut Scenario) {
         let action = match draw.range(0, 3) {
             0 => Action::Crash { node: Target::It, power: draw.coin(), back },
             1 => Action::Pause { node: Target::It, back },
-            _ => Action::Isolate { node: Target::It, back },
+            _ => Action::Isolate { node: Target::It, back, flap: None },
         };
         scenario.plan.push(Line { condition: Condition::Event(trigger), action });
     }

@@ -10,6 +10,7 @@
 mod cluster;
 mod faults;
 mod draw;
+mod links;
 mod points;
 
 use crate::scenario::{Cluster, Scenario, Workload};
@@ -17,6 +18,7 @@ use cluster::{clocks, cluster, disk, links, workload};
 use draw::Draw;
 use faults::{beyond, late_answers, lease, liveness, plan};
 use ios_core::time::Span;
+use links::queue;
 use points::few_points;
 
 /// What kind of scenarios a sweep runs.
@@ -94,10 +96,16 @@ struct Kinds {
     clocks: bool,
     slow: bool,
     clients: bool,
+    /// None where a lease is: it states no bound on leaps.
+    leaps: bool,
+    clogs: bool,
+    order: bool,
+    queues: bool,
 }
 
 fn swarm(draw: &mut Draw, seed: u64) -> Scenario {
     let calm = draw.one_in(16);
+    let leased = draw.one_in(3);
     let mut on = || draw.coin() && !calm;
     let kinds = Kinds {
         links: on(),
@@ -115,6 +123,10 @@ fn swarm(draw: &mut Draw, seed: u64) -> Scenario {
         clocks: on(),
         slow: on(),
         clients: on(),
+        leaps: on() && !leased,
+        clogs: on(),
+        order: on(),
+        queues: on(),
     };
     let cluster = cluster(draw);
     let timeout = cluster.options.election_timeout;
@@ -132,9 +144,9 @@ fn swarm(draw: &mut Draw, seed: u64) -> Scenario {
     if kinds.clocks {
         scenario.clocks = clocks(draw, scenario.cluster.nodes);
     }
-    be_patient(&mut scenario, kinds.slow);
+    be_patient(&mut scenario, kinds.slow || kinds.order);
     plan(draw, &kinds, &mut scenario);
-    if draw.one_in(3) {
+    if leased {
         lease(draw, &mut scenario);
     }
     scenario.liveness = liveness(draw, &scenario.cluster);
@@ -146,6 +158,11 @@ fn swarm(draw: &mut Draw, seed: u64) -> Scenario {
     }
     if kinds.client_links && draw.one_in(6) {
         scenario.client_network.damage = draw.log(500, 20_000) as u32;
+    }
+    for family in [&mut scenario.network, &mut scenario.client_network] {
+        if kinds.queues && draw.coin() {
+            family.queue = queue(draw);
+        }
     }
     match draw.range(0, 7) {
         0 if !calm => few_points(draw, &mut scenario),
@@ -225,6 +242,77 @@ mod tests {
         assert_eq!(sum.get(RotRefused), 0, "and knows no measure");
     }
 
+    /// What a band of seeds is made of, settings and actions.
+    const WORDS: &[&str] = &[
+        "quorum=non-strict-majority",
+        "quorum=all-in",
+        "quorum=one-in",
+        "quorum=fixed:",
+        "quorum=weighted:",
+        "quorum=grid:",
+        "/transposed",
+        "quorum=explicit:",
+        "participant_read=on",
+        "before_force=",
+        "participant=forward",
+        "delegate=",
+        "delegate=forwarder",
+        "thrifty=on",
+        "index_exclusivity=on",
+        "implicit_commit=on",
+        "stop ",
+        "lease=",
+        " participant=",
+        " stale=",
+        "window=1 ",
+        "seal=eager",
+        "max_batch=1 ",
+        "drop=",
+        "duplicate=",
+        "reorder=",
+        "late=",
+        "damage=",
+        "slow=",
+        "clocks n",
+        "crash all",
+        "crash leader",
+        " process",
+        " power",
+        "pause n",
+        "pause c",
+        "disconnect c",
+        "crash c",
+        "partition n",
+        "oneway",
+        "isolate",
+        "cut n",
+        "clog n",
+        "clog c",
+        " times=",
+        "queue=",
+        "order priorities links",
+        "order priorities nodes",
+        "order slow-link",
+        "rerank",
+        "jump n",
+        "set duplicate any>any Accepted ",
+        "rot n",
+        " body ",
+        " slot ",
+        " identity ",
+        "skew n",
+        " disk ",
+        " links ",
+        "fail n",
+        "full n",
+        " misdirected",
+        " unreadable",
+        "before any",
+        "before leader sends Accept",
+        "when leader",
+        "core=",
+    ];
+
     #[test]
     fn a_band_of_seeds_uses_every_size_quorum_system_and_kind_of_line() {
         let band: Vec<Scenario> = (0..500).map(|seed| generate(Profile::Swarm, seed)).collect();
@@ -232,66 +320,7 @@ mod tests {
             assert!(band.iter().any(|scenario| scenario.cluster.nodes == nodes), "{nodes} nodes");
         }
         let text: String = band.iter().map(Scenario::to_string).collect();
-        for word in [
-            "quorum=non-strict-majority",
-            "quorum=all-in",
-            "quorum=one-in",
-            "quorum=fixed:",
-            "quorum=weighted:",
-            "quorum=grid:",
-            "/transposed",
-            "quorum=explicit:",
-            "participant_read=on",
-            "before_force=",
-            "participant=forward",
-            "delegate=",
-            "delegate=forwarder",
-            "thrifty=on",
-            "index_exclusivity=on",
-            "implicit_commit=on",
-            "stop ",
-            "lease=",
-            " participant=",
-            " stale=",
-            "window=1 ",
-            "seal=eager",
-            "max_batch=1 ",
-            "drop=",
-            "duplicate=",
-            "reorder=",
-            "late=",
-            "damage=",
-            "slow=",
-            "clocks n",
-            "crash all",
-            "crash leader",
-            " process",
-            " power",
-            "pause n",
-            "pause c",
-            "disconnect c",
-            "crash c",
-            "partition n",
-            "oneway",
-            "isolate",
-            "cut n",
-            "set duplicate any>any Accepted ",
-            "rot n",
-            " body ",
-            " slot ",
-            " identity ",
-            "skew n",
-            " disk ",
-            " links ",
-            "fail n",
-            "full n",
-            " misdirected",
-            " unreadable",
-            "before any",
-            "before leader sends Accept",
-            "when leader",
-            "core=",
-        ] {
+        for word in WORDS {
             assert!(text.contains(word), "{word} appears in no scenario of 500");
         }
         let calm = band.iter().filter(|scenario| scenario.plan.is_empty()).count();

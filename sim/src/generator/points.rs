@@ -58,6 +58,6 @@ fn fault(draw: &mut Draw, scenario: &Scenario) -> Action {
         0..=1 => Action::Crash { node, power: true, back },
         2 => Action::Crash { node, power: false, back },
         3 => Action::Pause { node, back },
-        _ => Action::Isolate { node, back },
+        _ => Action::Isolate { node, back, flap: None },
     }
 }

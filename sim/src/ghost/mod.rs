@@ -34,7 +34,7 @@ use ios_core::{
     journal::{Fact, Recovered},
     message::{ClientRequest, ClientResponse, PeerMessage, ReadMode},
     options::Options,
-    time::Time,
+    time::{Span, Time},
 };
 use std::collections::BTreeMap;
 
@@ -73,6 +73,8 @@ pub struct Ghost {
     /// Whether leaders may answer by lease.
     lease: bool,
     rate_ppm: u64,
+    /// By how much clocks have leapt ahead, all leaps together.
+    leapt: Span,
     log: Log,
     members: Vec<Member>,
     /// Which life of its owner led a view.
@@ -100,6 +102,7 @@ impl Ghost {
             exclusive: configuration.index_exclusivity(),
             lease: configuration.lease().is_some(),
             rate_ppm: u64::from(rate_ppm),
+            leapt: Span::ZERO,
             log: Log::new(quorums.clone(), configuration.window()),
             members: (0..=last).map(|id| Member::new(NodeId(id as u8))).collect(),
             led: BTreeMap::new(),
@@ -112,6 +115,11 @@ impl Ghost {
             violation: None,
             quorums,
         }
+    }
+
+    /// Some node's clock leaps ahead, which may take log time along.
+    pub fn leapt(&mut self, by: Span) {
+        self.leapt = self.leapt + by;
     }
 
     /// The first thing found wrong.

@@ -5,7 +5,7 @@ use crate::oracle::Oracle;
 use ios_core::{
     ids::{Index, NodeId},
     interface::Note,
-    time::Time,
+    time::{Span, Time},
 };
 
 /// Slack for log time: clocks that never show a moment twice run ahead by a nanosecond for each extra reading.
@@ -108,12 +108,15 @@ impl Ghost {
         let first = *self.first_stamp.get_or_insert(FirstStamp { real: assigned, log: log_time });
         let (real, log) = (now.since(first.real), log_time.since(first.log));
         let drift = u128::from(real.0) * u128::from(self.rate_ppm) / 1_000_000;
-        let limit = u128::from(real.0) + drift + u128::from(STAMP_SLACK_NANOS);
+        let limit = u128::from(real.0) + drift + u128::from(self.leapt.0) + u128::from(STAMP_SLACK_NANOS);
         if u128::from(log.0) > limit {
             let ppm = self.rate_ppm;
             return Err((
                 Oracle::LogTime,
-                format!("{node} at {index}: {log} of log time in {real}, with clocks at most {ppm} ppm fast"),
+                format!(
+                    "{node} at {index}: {log} of log time in {real}, with clocks at most {ppm} ppm fast{}",
+                    if self.leapt > Span::ZERO { format!(" that leapt by {}", self.leapt) } else { String::new() }
+                ),
             ));
         }
         Ok(())

@@ -1,8 +1,8 @@
 //! Whether a scenario makes sense: everything named exists, every number is within its bounds.
 
 use super::{
-    Action, CLIENTS_MAX, Cluster, Condition, End, EventKind, Line, Links, Liveness, MessageKind, NODES_MAX, Operation,
-    Override, RotPart, Scenario, Target, Trigger, Who,
+    Action, CLIENTS_MAX, Cluster, Condition, End, EventKind, Flap, Line, Links, Liveness, MessageKind, NODES_MAX,
+    Operation, Order, Override, QUEUE_MAX, RotPart, Scenario, Target, Trigger, Who,
 };
 use ios_core::{
     configuration::{Configuration, ConfigurationDraft},
@@ -28,6 +28,8 @@ pub const TIME_MAX: Span = Span::secs(3600);
 pub const OPERATIONS_MAX: u32 = 1_000_000;
 /// The most keys of a generated workload, and the most bytes of a key or value.
 pub const KEYS_MAX: u32 = 1 << 16;
+/// How often a fault may come again.
+pub const FLAPS_MAX: u32 = 1000;
 /// The largest rate error of a clock, in millionths.
 pub const SKEW_MAX: i32 = 100_000;
 
@@ -79,6 +81,7 @@ fn directives(scenario: &Scenario) -> Result<(), (&'static str, String)> {
     cluster(&scenario.cluster).map_err(at("cluster"))?;
     links(&scenario.network).map_err(at("network"))?;
     links(&scenario.client_network).map_err(at("client-network"))?;
+    order(scenario).map_err(at("order"))?;
     disk(scenario).map_err(at("disk"))?;
     clocks(scenario).map_err(at("clocks"))?;
     workload(scenario).map_err(at("workload"))?;
@@ -131,7 +134,14 @@ fn links(links: &Links) -> Result<(), String> {
     million("duplicate", links.duplicate)?;
     million("reorder", links.reorder)?;
     million("late", links.late)?;
-    million("damage", links.damage)
+    million("damage", links.damage)?;
+    require((1..=QUEUE_MAX).contains(&links.queue), || format!("queue={} is not within 1 to {QUEUE_MAX}", links.queue))
+}
+
+fn order(scenario: &Scenario) -> Result<(), String> {
+    let (named, by) = scenario.order.named();
+    named.map_or(Ok(()), |(from, to)| link(scenario, Some(from), Some(to)))?;
+    time(by)
 }
 
 fn disk(scenario: &Scenario) -> Result<(), String> {
@@ -236,6 +246,12 @@ fn trigger(scenario: &Scenario, trigger: &Trigger) -> Result<(), String> {
 
 fn action(scenario: &Scenario, action: &Action, triggered: bool) -> Result<(), String> {
     action.back().map_or(Ok(()), time)?;
+    if let Some(Flap { times, gap }) = action.flap() {
+        require((2..=FLAPS_MAX).contains(&times), || format!("times={times} is not within 2 to {FLAPS_MAX}"))?;
+        time(gap)?;
+        let hold = action.back().unwrap_or(Span::ZERO);
+        require(hold > Span::ZERO && gap > Span::ZERO, || "what comes and goes takes some time for each".into())?;
+    }
     match action {
         Action::Client { client: name, operation } => {
             client(scenario, *name)?;
@@ -276,6 +292,20 @@ fn action(scenario: &Scenario, action: &Action, triggered: bool) -> Result<(), S
             target(scenario, *node, triggered)?;
             time(*by)
         }
+        Action::Jump { node, by, .. } => {
+            target(scenario, *node, triggered)?;
+            time(*by)?;
+            // A lease rests on clocks whose rate is wrong by so much at most, and states no bound on leaps.
+            require(scenario.cluster.lease.is_none(), || {
+                "a clock that jumps is further off than any lease allows: that wants lease=off".into()
+            })
+        }
+        other => links_action(scenario, other),
+    }
+}
+
+fn links_action(scenario: &Scenario, action: &Action) -> Result<(), String> {
+    match action {
         Action::Partition { groups, .. } => {
             require(groups.len() >= 2 && groups.iter().all(|group| !group.is_empty()), || {
                 "a partition names at least two groups, as in n0 n1 | n2".into()
@@ -287,8 +317,18 @@ fn action(scenario: &Scenario, action: &Action, triggered: bool) -> Result<(), S
             }
             ends.iter().try_for_each(|end| existing(scenario, *end))
         }
-        Action::Cut { from, to, .. } => link(scenario, Some(*from), Some(*to)),
-        Action::CrashAll { .. } | Action::Heal => Ok(()),
+        Action::Cut { links, .. } | Action::Clog { links, .. } => {
+            let mut sorted = links.clone();
+            sorted.sort_unstable();
+            if let Some(twice) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
+                return Err(format!("{}>{} is named twice", twice[0].0, twice[0].1));
+            }
+            links.iter().try_for_each(|(from, to)| link(scenario, Some(*from), Some(*to)))
+        }
+        Action::Rerank => require(matches!(scenario.order, Order::Priorities { .. }), || {
+            "there are no priorities to change: that wants \"order priorities links step=20ms\" or the like".into()
+        }),
+        _ => Ok(()),
     }
 }
 

@@ -207,6 +207,7 @@ record! { Links {
     "late" => late;
     "late_by" => late_by;
     "damage" => damage;
+    "queue" => queue;
 } }
 
 record! { Disk {

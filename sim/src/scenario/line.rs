@@ -1,14 +1,14 @@
 //! Reading the second half of a plan's line (the action), and the overrides.
 
 use super::{
-    Action, Damage, End, MessageFate, Operation, Override, RotPart, Slow, SyncFate, Target, Verb,
+    Action, Damage, End, Flap, MessageFate, Operation, Override, RotPart, Slow, SyncFate, Target, Verb,
     fields::Value,
     parse::{Words, kind, node, span, unknown, view},
 };
 use ios_core::{message::ReadMode, time::Span};
 
 /// What an action begins with, besides the name of a client.
-const ACTIONS: [&str; 17] = [
+const ACTIONS: [&str; 20] = [
     "crash",
     "stop",
     "transfer",
@@ -19,12 +19,15 @@ const ACTIONS: [&str; 17] = [
     "partition",
     "isolate",
     "cut",
+    "clog",
     "heal",
+    "rerank",
     "rot",
     "full",
     "fail",
     "wipe",
     "skew",
+    "jump",
     "slow",
 ];
 
@@ -53,13 +56,18 @@ pub(super) fn action(rest: &mut Words<'_>) -> Result<Action, String> {
             Ok(Action::Disconnect { client })
         }
         "partition" => partition(rest),
-        "isolate" => Ok(Action::Isolate { node: target(rest.next("a node")?)?, back: back(rest)? }),
-        "cut" => {
-            let link = rest.next("a link, such as n0>n1")?;
-            let (from, to) = link.split_once('>').ok_or_else(|| format!("\"{link}\" is no link, such as n0>n1"))?;
-            Ok(Action::Cut { from: end(from)?, to: end(to)?, back: back(rest)? })
+        "isolate" => {
+            let node = target(rest.next("a node")?)?;
+            let (back, flap) = lasting(rest)?;
+            Ok(Action::Isolate { node, back, flap })
+        }
+        "cut" | "clog" => {
+            let links = links(rest)?;
+            let (back, flap) = lasting(rest)?;
+            Ok(if name == "cut" { Action::Cut { links, back, flap } } else { Action::Clog { links, back, flap } })
         }
         "heal" => Ok(Action::Heal),
+        "rerank" => Ok(Action::Rerank),
         "rot" => rot(rest),
         "fail" => Ok(Action::FailDisk { node: target(rest.next("a node")?)?, back: back(rest)? }),
         "full" => Ok(Action::Full { node: target(rest.next("a node")?)?, back: back(rest)? }),
@@ -70,6 +78,7 @@ pub(super) fn action(rest: &mut Words<'_>) -> Result<Action, String> {
             let ppm = text.parse().map_err(|_| format!("\"{text}\" is not a whole number of millionths"))?;
             Ok(Action::Skew { node, ppm })
         }
+        "jump" => jump(rest),
         "slow" => {
             let node = target(rest.next("a node")?)?;
             let what = match rest.next("disk or links")? {
@@ -120,7 +129,28 @@ fn partition(rest: &mut Words<'_>) -> Result<Action, String> {
             name => groups.last_mut().expect("there is always a group").push(end(name)?),
         }
     }
-    Ok(Action::Partition { groups, oneway, back: back(rest)? })
+    let (back, flap) = lasting(rest)?;
+    Ok(Action::Partition { groups, oneway, back, flap })
+}
+
+/// One link or several.
+fn links(rest: &mut Words<'_>) -> Result<Vec<(End, End)>, String> {
+    let mut links = Vec::new();
+    while links.is_empty() || rest.peek().is_some_and(|word| !word.contains('=')) {
+        let link = rest.next("a link, such as n0>n1")?;
+        let (from, to) = link.split_once('>').ok_or_else(|| format!("\"{link}\" is no link, such as n0>n1"))?;
+        links.push((end(from)?, end(to)?));
+    }
+    Ok(links)
+}
+
+fn jump(rest: &mut Words<'_>) -> Result<Action, String> {
+    let node = target(rest.next("a node")?)?;
+    let text = rest.next("a length of time, such as 2s or -2s")?;
+    let (backward, by) = text.strip_prefix('-').map_or((false, text), |by| (true, by));
+    let by = span(by)?;
+    let (back, flap) = lasting(rest)?;
+    Ok(Action::Jump { node, backward, by, back, flap })
 }
 
 fn rot(rest: &mut Words<'_>) -> Result<Action, String> {
@@ -149,6 +179,25 @@ fn back(rest: &mut Words<'_>) -> Result<Option<Span>, String> {
         Some(("for", value)) => span(value).map(Some),
         Some((key, _)) => Err(unknown("key", key, ["for"])),
         None => Ok(None),
+    }
+}
+
+/// `for=TIME times=K gap=TIME`, as much of it as is there. Without a gap it is away for as long as it is there.
+fn lasting(rest: &mut Words<'_>) -> Result<(Option<Span>, Option<Flap>), String> {
+    let (mut back, mut times, mut gap) = (None, None, None);
+    while let Some((key, value)) = rest.pair() {
+        match key {
+            "for" => back = Some(span(value)?),
+            "times" => times = Some(Value::read(value)?),
+            "gap" => gap = Some(span(value)?),
+            other => return Err(unknown("key", other, ["for", "times", "gap"])),
+        }
+    }
+    match (back, times, gap) {
+        (_, None, None) => Ok((back, None)),
+        (Some(hold), Some(times), gap) => Ok((back, Some(Flap { times, gap: gap.unwrap_or(hold) }))),
+        (None, ..) => Err("what comes several times wants for=TIME: how long it lasts each time".into()),
+        (_, None, Some(_)) => Err("gap=TIME lies between several times: it wants times=K".into()),
     }
 }
 

@@ -28,6 +28,7 @@ pub mod event;
 pub mod fields;
 mod line;
 pub mod operation;
+pub mod order;
 pub mod parse;
 pub mod plan;
 mod print;
@@ -36,9 +37,10 @@ pub mod words;
 pub use event::{EventKind, MessageKind};
 pub use fields::Percent;
 pub use operation::{Operation, Verb, Workload};
+pub use order::{Order, RankedBy};
 pub use parse::ParseError;
 pub use plan::{
-    Action, Condition, Damage, End, Line, MessageFate, Override, RotPart, Slow, SyncFate, Target, Trigger, Who,
+    Action, Condition, Damage, End, Flap, Line, MessageFate, Override, RotPart, Slow, SyncFate, Target, Trigger, Who,
 };
 
 use crate::oracle::Oracle;
@@ -58,6 +60,9 @@ pub const NODES_MAX: u8 = 9;
 /// The most clients of a simulated cluster.
 pub const CLIENTS_MAX: u8 = 16;
 
+/// The most messages under way on one link.
+pub const QUEUE_MAX: u32 = 4096;
+
 /// One whole run, before it happens.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Scenario {
@@ -71,6 +76,8 @@ pub struct Scenario {
     pub network: Links,
     /// Links between clients and members, both ways.
     pub client_network: Links,
+    /// In which order messages of different links between members arrive.
+    pub order: Order,
     /// Every node's disk.
     pub disk: Disk,
     /// How far each node's clock is off its rate, in millionths; absent means exact. Ascending by node. A node's clock
@@ -182,6 +189,9 @@ pub struct Links {
     pub late_by: (Span, Span),
     /// Damaged: bytes of its frame change on their way, so its receiver closes the connection.
     pub damage: u32,
+    /// How many messages are under way on one link at most, 1 to [`QUEUE_MAX`]. What exceeds that is lost, as by a
+    /// sender whose buffer is full. In the safety phase only.
+    pub queue: u32,
 }
 
 impl Default for Links {
@@ -194,6 +204,7 @@ impl Default for Links {
             late: 0,
             late_by: (Span::millis(200), Span::millis(2000)),
             damage: 0,
+            queue: QUEUE_MAX,
         }
     }
 }
@@ -256,6 +267,7 @@ impl Default for Scenario {
             seed: 0,
             network: Links::default(),
             client_network: Links::default(),
+            order: Order::default(),
             disk: Disk::default(),
             clocks: Vec::new(),
             workload: Workload::default(),

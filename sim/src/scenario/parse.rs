@@ -6,7 +6,7 @@ use super::{
     check::{self, Place},
     event::{EventKind, MessageKind},
     fields::{Record, Value},
-    line,
+    line, order,
     words::{Word, nearest, split},
 };
 use crate::oracle::Oracle;
@@ -34,13 +34,14 @@ impl fmt::Display for ParseError {
 impl std::error::Error for ParseError {}
 
 /// All directives, the first word of a line.
-const DIRECTIVES: [&str; 16] = [
+const DIRECTIVES: [&str; 17] = [
     "ios-scenario",
     "expect",
     "cluster",
     "seed",
     "network",
     "client-network",
+    "order",
     "disk",
     "clocks",
     "workload",
@@ -129,6 +130,7 @@ impl Reader {
             "seed" => scenario.seed = seed(rest.next("a number")?)?,
             "network" => record(&mut scenario.network, rest)?,
             "client-network" => record(&mut scenario.client_network, rest)?,
+            "order" => scenario.order = order::read(rest)?,
             "disk" => record(&mut scenario.disk, rest)?,
             "clocks" => {
                 while let Some((key, value)) = rest.pair() {

@@ -175,6 +175,8 @@ pub enum Action {
         oneway: bool,
         /// When it heals.
         back: Option<Span>,
+        /// Whether it comes again.
+        flap: Option<Flap>,
     },
     /// `isolate NODE`: cuts a node off from all others and from clients, both ways.
     Isolate {
@@ -182,18 +184,33 @@ pub enum Action {
         node: Target,
         /// When it heals.
         back: Option<Span>,
+        /// Whether it comes again.
+        flap: Option<Flap>,
     },
-    /// `cut a>b`: nothing sent from `from` to `to` from now on arrives.
+    /// `cut a>b ...`: nothing sent along these links from now on arrives. A ring, a chain, a random graph: every shape
+    /// that groups cannot say is a list of links.
     Cut {
-        /// The sender.
-        from: End,
-        /// The receiver.
-        to: End,
+        /// Each from its sender to its receiver.
+        links: Vec<(End, End)>,
         /// When it heals.
         back: Option<Span>,
+        /// Whether it comes again.
+        flap: Option<Flap>,
     },
-    /// `heal`: ends every partition, isolation and cut.
+    /// `clog a>b ...`: what is on these links, or sent along them from now on, waits there, and comes in order and all
+    /// at once when that is over. New connections, and the news that one broke, pass by.
+    Clog {
+        /// Each from its sender to its receiver.
+        links: Vec<(End, End)>,
+        /// When it is over.
+        back: Option<Span>,
+        /// Whether it comes again.
+        flap: Option<Flap>,
+    },
+    /// `heal`: ends every partition, isolation, cut and clog.
     Heal,
+    /// `rerank`: messages get other priorities. Wants `order priorities`.
+    Rerank,
     /// `rot NODE body|slot|identity ...`: damages durable bytes of a node, as far as the fault atlas allows. Nothing,
     /// and not fired, if there is nothing of the kind. A node reads its disk only when it starts.
     Rot {
@@ -235,6 +252,21 @@ pub enum Action {
         /// In millionths.
         ppm: i32,
     },
+    /// `jump NODE [-]TIME`: the clock of the node's machine leaps. Whoever reads it for the node, here as in `runtime`,
+    /// never goes back: after a leap back the node's time stands still until its machine's has caught up, but for the
+    /// nanosecond from one reading to the next. With `for` the clock leaps the other way after that time.
+    Jump {
+        /// Whose clock.
+        node: Target,
+        /// Back, not ahead.
+        backward: bool,
+        /// By how much.
+        by: Span,
+        /// When it leaps the other way.
+        back: Option<Span>,
+        /// Whether both come again.
+        flap: Option<Flap>,
+    },
     /// `slow NODE disk|links TIME`: every disk operation or every message from and to the node takes this much longer.
     Slow {
         /// Which node.
@@ -261,6 +293,7 @@ impl Action {
             | Action::Isolate { node, .. }
             | Action::Rot { node, .. }
             | Action::Skew { node, .. }
+            | Action::Jump { node, .. }
             | Action::FailDisk { node, .. }
             | Action::Full { node, .. }
             | Action::Slow { node, .. } => Some(*node),
@@ -272,9 +305,20 @@ impl Action {
             | Action::CrashClient { .. }
             | Action::Partition { .. }
             | Action::Cut { .. }
+            | Action::Clog { .. }
+            | Action::Rerank
             | Action::Heal => None,
         }
     }
+}
+
+/// How a fault that ends by itself comes again: `times=K gap=TIME`, after `for=TIME`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Flap {
+    /// How often it comes in all, from 2.
+    pub times: u32,
+    /// How long it is away in between.
+    pub gap: Span,
 }
 
 /// Which bytes rot.

@@ -1,8 +1,8 @@
 //! A scenario as text: what [`super::parse`] reads back. Whatever is as by default is left out.
 
 use super::{
-    Action, Condition, Damage, End, Expect, FORMAT, Line, Liveness, MessageFate, Operation, Override, RotPart,
-    Scenario, Slow, SyncFate, Target, Trigger, Verb, Who,
+    Action, Condition, Damage, End, Expect, FORMAT, Flap, Line, Liveness, MessageFate, Operation, Order, Override,
+    RotPart, Scenario, Slow, SyncFate, Target, Trigger, Verb, Who,
     event::{EventKind, MessageKind},
     fields::Record,
     words::word_of,
@@ -41,6 +41,9 @@ impl fmt::Display for Scenario {
         writeln!(f, "seed {}", self.seed)?;
         record(f, "network", &self.network)?;
         record(f, "client-network", &self.client_network)?;
+        if self.order != Order::Independent {
+            writeln!(f, "{}", self.order)?;
+        }
         record(f, "disk", &self.disk)?;
         if !self.clocks.is_empty() {
             write!(f, "clocks")?;
@@ -179,8 +182,10 @@ impl fmt::Display for Action {
             Action::Disconnect { client } => return write!(f, "disconnect c{client}"),
             Action::Partition { groups, oneway, .. } => partition(f, groups, *oneway)?,
             Action::Isolate { node, .. } => write!(f, "isolate {node}")?,
-            Action::Cut { from, to, .. } => write!(f, "cut {from}>{to}")?,
+            Action::Cut { links, .. } => listed(f, "cut", links)?,
+            Action::Clog { links, .. } => listed(f, "clog", links)?,
             Action::Heal => return f.write_str("heal"),
+            Action::Rerank => return f.write_str("rerank"),
             Action::Rot { node, part, index, damage } => {
                 write!(f, "rot {node} {part}")?;
                 filter(f, "index", *index)?;
@@ -190,9 +195,14 @@ impl fmt::Display for Action {
             Action::Full { node, .. } => write!(f, "full {node}")?,
             Action::Wipe { node } => return write!(f, "wipe {node}"),
             Action::Skew { node, ppm } => return write!(f, "skew {node} {ppm}"),
+            Action::Jump { node, backward, by, .. } => {
+                write!(f, "jump {node} {}{by}", if *backward { "-" } else { "" })?;
+            }
             Action::Slow { node, what, by, .. } => write!(f, "slow {node} {what} {by}")?,
         }
-        filter(f, "for", self.back())
+        filter(f, "for", self.back())?;
+        filter(f, "times", self.flap().map(|flap| flap.times))?;
+        filter(f, "gap", self.flap().map(|flap| flap.gap))
     }
 }
 
@@ -208,6 +218,8 @@ impl Action {
             | Action::Partition { back, .. }
             | Action::Isolate { back, .. }
             | Action::Cut { back, .. }
+            | Action::Clog { back, .. }
+            | Action::Jump { back, .. }
             | Action::FailDisk { back, .. }
             | Action::Full { back, .. }
             | Action::Slow { back, .. } => *back,
@@ -218,11 +230,29 @@ impl Action {
             | Action::Resume { .. }
             | Action::Disconnect { .. }
             | Action::Heal
+            | Action::Rerank
             | Action::Rot { .. }
             | Action::Wipe { .. }
             | Action::Skew { .. } => None,
         }
     }
+
+    /// How it comes again, if it does.
+    pub fn flap(&self) -> Option<Flap> {
+        match self {
+            Action::Partition { flap, .. }
+            | Action::Isolate { flap, .. }
+            | Action::Cut { flap, .. }
+            | Action::Clog { flap, .. }
+            | Action::Jump { flap, .. } => *flap,
+            _ => None,
+        }
+    }
+}
+
+fn listed(f: &mut fmt::Formatter<'_>, name: &str, links: &[(End, End)]) -> fmt::Result {
+    f.write_str(name)?;
+    links.iter().try_for_each(|(from, to)| write!(f, " {from}>{to}"))
 }
 
 fn partition(f: &mut fmt::Formatter<'_>, groups: &[Vec<End>], oneway: bool) -> fmt::Result {

@@ -7,8 +7,9 @@ const EVERYTHING: &str = r##"ios-scenario 1
 expect violation agreement
 CLUSTER
 seed 20931
-network delay=2ms drop=1000 duplicate=20 reorder=3 late=4 late_by=1s..2s damage=5
+network delay=2ms drop=1000 duplicate=20 reorder=3 late=4 late_by=1s..2s damage=5 queue=64
 client-network delay=1ms..2ms
+order priorities links step=20ms
 disk latency=1ms..2ms lost=0 torn=1000000 slow=7 slow_by=9ms
 clocks n0=200 n4=-300
 WORKLOAD
@@ -34,6 +35,12 @@ at 20ms disconnect c1
 at 20ms crash c2
 at 20ms cut n0>c1
 at 20ms cut n0>n1 for=1ms
+at 20ms cut n0>n1 n1>n0 n2>c0 for=1ms times=3 gap=2ms
+at 20ms partition n0 | n1 oneway for=1ms times=3 gap=2ms
+at 20ms isolate n1 for=1ms times=20 gap=1ms
+at 20ms clog n0>n1
+at 20ms clog n0>n1 c2>n0 for=1ms times=2 gap=1ms
+at 20ms rerank
 at 20ms rot n4 body index=7 bit
 at 20ms rot n4 slot whole
 at 20ms rot n4 identity zero
@@ -43,6 +50,9 @@ at 20ms full n1 for=30ms
 at 20ms wipe n0
 at 20ms fail n1 for=10ms
 at 20ms skew n3 -400
+at 20ms jump n3 2s
+at 20ms jump leader -500us for=7ms
+at 20ms jump n0 1s for=7ms times=5 gap=3ms
 at 20ms slow n3 disk 40ms for=2s
 at 20ms slow leader links 4ms
 at 80ms heal
@@ -59,7 +69,7 @@ liveness core=n1,n2,n3,n4 within=5s
 
 /// What would be too long a line there.
 const CLUSTER: &str = "cluster nodes=5 quorum=fixed:2 window=1 index_exclusivity=on implicit_commit=on clients=3 \
-    told=2 lease=100ms/500ppm session_ttl=500ms client_retry=100ms client_deadline=1s heartbeat=20ms \
+    told=2 session_ttl=500ms client_retry=100ms client_deadline=1s heartbeat=20ms \
     election_timeout=200ms max_batch=1 max_batch_bytes=512 batch_interval=1ms explicit_commit=on \
     thrifty=on delegate=2 participant=forward participant_read=on queue_max=4 reads_max=5 \
     segment_bytes=65535 segment_records=64 seal=eager seal_idle=7ms";
@@ -72,6 +82,23 @@ fn one_of_everything_reads_back_to_the_letter() {
     let text = EVERYTHING.replace("CLUSTER", CLUSTER).replace("WORKLOAD", WORKLOAD);
     let scenario: Scenario = text.parse().unwrap();
     assert_eq!(scenario.to_string(), text);
+    let others = [
+        "cluster lease=100ms/500ppm\nseed 0",
+        "seed 0\norder priorities nodes step=7us",
+        "seed 0\norder slow-link n2>n0 40ms",
+    ];
+    for lines in others {
+        let text = format!("ios-scenario 1\nexpect ok\n{lines}\nrun 2s\n");
+        assert_eq!(text.parse::<Scenario>().unwrap().to_string(), text);
+    }
+}
+
+#[test]
+fn what_comes_again_is_away_for_as_long_as_it_is_there_unless_told() {
+    let text = "ios-scenario 1\norder independent\nat 1ms cut n0>n1 times=3 for=5ms";
+    let scenario: Scenario = text.parse().unwrap();
+    assert_eq!(scenario.plan[0].to_string(), "at 1ms cut n0>n1 for=5ms times=3 gap=5ms");
+    assert_eq!(scenario.order, Order::Independent);
 }
 
 #[test]
@@ -112,13 +139,20 @@ fn what_is_misspelt_is_refused_with_its_line_and_a_suggestion() {
         "when n1 sends prepar crash n1 power",
         "line 2: unknown kind of message \"prepar\"; did you mean \"Prepare\"?",
     );
+    refused("at 1ms clgo n0>n1", "line 2: unknown action \"clgo\"; did you mean \"clog\"?");
+    refused("at 1ms cut n0>n1 tmies=4", "line 2: unknown key \"tmies\"; did you mean \"times\"?");
+    refused("order prioritise links step=1ms", "line 2: unknown order \"prioritise\"; did you mean \"priorities\"?");
+    refused(
+        "order priorities lniks step=1ms",
+        "line 2: unknown bearer of a priority \"lniks\"; did you mean \"links\"?",
+    );
     refused("at 1ms c0 pu k v", "line 2: unknown verb \"pu\"; did you mean \"put\"?");
     refused("expect violation agremeent", "line 2: unknown oracle \"agremeent\"; did you mean \"agreement\"?");
     refused("set dlay n0>n1 Accept 4ms", "line 2: unknown decision \"dlay\"; did you mean \"delay\"?");
     refused(
         "frobnicate",
         "line 2: unknown directive \"frobnicate\"; there are ios-scenario, expect, cluster, seed, network, \
-         client-network, disk, clocks, workload, at, when, before, after, set, run, liveness",
+         client-network, order, disk, clocks, workload, at, when, before, after, set, run, liveness",
     );
 }
 
@@ -138,6 +172,18 @@ fn what_is_malformed_is_refused() {
     refused("network delay=5ms..1ms", "line 2: delay: the range 5ms..1ms is upside down");
     refused("workload reads=30", "line 2: reads: \"30\" is not a share such as 30%");
     refused("at 1ms c0 put k \"v", "line 2: a quoted word does not end on its line");
+    refused("at 1ms clog n0", "line 2: \"n0\" is no link, such as n0>n1");
+    refused("at 1ms cut for=1ms", "line 2: \"for=1ms\" is no link, such as n0>n1");
+    refused("at 1ms cut n0>n1 times=2", "line 2: what comes several times wants for=TIME: how long it lasts each time");
+    refused("at 1ms isolate n0 for=1ms gap=2ms", "line 2: gap=TIME lies between several times: it wants times=K");
+    refused(
+        "at 1ms jump n0 +2",
+        "line 2: \"+2\": a length of time is a whole number and a unit, such as 50ms; units are s, ms, us, ns",
+    );
+    refused(
+        "order priorities links",
+        "line 2: step=TIME must follow: how much later each priority is than the one above",
+    );
     refused("after c0 heal", "line 2: \"c0\" names no operation of a client, such as c0.1");
     refused("when n1 sends Prepare view=3 heal", "line 2: \"3\" is no view, such as 3.n0");
     refused("set sync n1 lost", "line 2: nth=K must follow the node: which of its disk operations");
@@ -176,6 +222,20 @@ fn what_makes_no_sense_is_refused_at_its_line() {
     refused("at 1ms partition n0 n1", "line 2: a partition names at least two groups, as in n0 n1 | n2");
     refused("at 1ms partition n0 n1 | n1 n2", "line 2: n1 is on two sides");
     refused("at 1ms cut n0>n0", "line 2: n0 has no link to itself");
+    refused("at 1ms clog n0>n1 n1>n0 n0>n1", "line 2: n0>n1 is named twice");
+    refused("at 1ms cut n0>n1 for=1ms times=1", "line 2: times=1 is not within 2 to 1000");
+    refused("at 1ms cut n0>n1 for=0s times=2 gap=1ms", "line 2: what comes and goes takes some time for each");
+    refused("network queue=0", "line 2: queue=0 is not within 1 to 4096");
+    refused("order slow-link n0>n7 1ms", "line 2: there is no n7: the cluster has 3 nodes, counted from n0");
+    refused("order slow-link n0>n0 1ms", "line 2: n0 has no link to itself");
+    refused(
+        "at 1ms rerank",
+        "line 2: there are no priorities to change: that wants \"order priorities links step=20ms\" or the like",
+    );
+    refused(
+        "cluster lease=100ms/500ppm\nat 1ms jump n0 2s",
+        "line 3: a clock that jumps is further off than any lease allows: that wants lease=off",
+    );
     refused("at 1ms cut c0>c1", "line 2: clients have no links to each other, so there is no c0>c1");
     refused("when n0 leads nth=0 heal", "line 2: nth is counted from 1");
     refused(

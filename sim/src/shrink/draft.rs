@@ -51,7 +51,7 @@ impl Draft {
 
     /// The places of lines that set something up: what stands before the plan.
     pub(super) fn settings(&self) -> Vec<usize> {
-        let directives = ["cluster ", "network ", "client-network ", "disk ", "clocks ", "workload "];
+        let directives = ["cluster ", "network ", "client-network ", "order ", "disk ", "clocks ", "workload "];
         let sets = |line: &String| directives.iter().any(|word| line.starts_with(word));
         (0..self.lines.len()).filter(|place| sets(&self.lines[*place])).collect()
     }
@@ -137,13 +137,21 @@ fn line_without(line: &str, kind: char, gone: u8) -> Option<String> {
                 words.push(format!("core={}", rest.collect::<Vec<_>>().join(",")));
             }
             None if line.contains(" partition ") || line.starts_with("clocks ") => {}
+            // So does a list of links; the member's own events are another matter.
+            None if word.contains('>') && is_of_links(line) => {}
             None => return None,
         }
     }
     let text = words.join(" ");
     let groups = line.contains(" partition ");
     let empty = groups && (text.contains("| |") || text.contains("partition |") || text.ends_with('|'));
-    (!empty && words.len() > 1).then_some(text)
+    let linkless = is_of_links(line) && !text.contains('>');
+    (!empty && !linkless && words.len() > 1).then_some(text)
+}
+
+/// Whether a line cuts or clogs links that it lists.
+fn is_of_links(line: &str) -> bool {
+    line.contains(" cut ") || line.contains(" clog ")
 }
 
 /// A word with its names adapted; nothing if it is about what is gone.
@@ -241,6 +249,17 @@ mod tests {
             text(&before.without_name('c', 0)),
             "ios-scenario 1\nexpect ok\nat 1ms c0 put c1 v\nafter c1.3 crash c1"
         );
+    }
+
+    #[test]
+    fn a_list_of_links_goes_on_without_a_member() {
+        let before = draft(
+            "ios-scenario 1\nexpect ok\norder slow-link n1>n2 4ms\nat 1ms cut n0>n1 n0>n2 for=2ms times=3 gap=1ms\n\
+             at 1ms clog n1>c0\nwhen n2 sends Accept clog n1>n2 n2>n0",
+        );
+        let after = "ios-scenario 1\nexpect ok\nat 1ms cut n0>n1 for=2ms times=3 gap=1ms\n\
+                     when n1 sends Accept clog n1>n0";
+        assert_eq!(text(&before.without_name('n', 1)), after);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::{Best, Draft, RUN_COST, Shrinker, draft::rounder, moments};
 use crate::{
     generator::{Profile, generate},
     oracle::Oracle,
-    scenario::{Cluster, Condition, Expect, Liveness, Scenario, check::problem},
+    scenario::{Action, Cluster, Condition, Expect, Liveness, Scenario, check::problem},
 };
 use ios_core::{replica::quorum::QuorumSpec, time::Span};
 
@@ -33,6 +33,7 @@ impl Shrinker<'_> {
         for _ in 0..ROUNDS {
             let before = self.best.draft.size();
             self.drop_lines();
+            self.drop_parts();
             self.drop_members();
             self.drop_clients();
             self.drop_operations();
@@ -118,6 +119,26 @@ impl Shrinker<'_> {
                 }
             }
             chunk = if chunk == 1 { 0 } else { chunk.div_ceil(2) };
+        }
+    }
+
+    /// What a line of the plan can do without: single links of several, coming again, a length.
+    fn drop_parts(&mut self) {
+        let mut line = 0;
+        while line < self.best.draft.count() {
+            let mut word = self.best.draft.words(line).len();
+            while word > 1 {
+                word -= 1;
+                let words = self.best.draft.words(line);
+                let part = match words.get(word) {
+                    Some(link) if link.contains('>') => word..word + 1,
+                    Some(again) if again.starts_with("times=") => word..words.len(),
+                    Some(gap) if gap.starts_with("gap=") => word..word + 1,
+                    _ => continue,
+                };
+                self.attempt(&self.best.draft.without_words(line, part));
+            }
+            line += 1;
         }
     }
 
@@ -264,6 +285,9 @@ pub(super) fn tiny(of: &Scenario, number: u64) -> Option<Draft> {
     let mut scenario = draft.with_setting("cluster", "quorum", &quorum.to_string()).read()?;
     if number % 2 == 1 && !live {
         scenario.cluster = Cluster { nodes, clients, quorum, ..of.cluster.clone() };
+        if scenario.cluster.lease.is_some() {
+            scenario.plan.retain(|line| !matches!(line.action, Action::Jump { .. }));
+        }
     }
     scenario.workload.ops = scenario.workload.ops.min(10);
     let run = scenario.run.min(TINY_RUN);

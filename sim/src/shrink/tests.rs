@@ -3,9 +3,12 @@
 use super::*;
 use crate::{
     generator::{Profile, generate},
-    scenario::{Action, Liveness},
+    scenario::{Action, End, Line, Liveness},
 };
-use ios_core::time::{Span, Time};
+use ios_core::{
+    ids::NodeId,
+    time::{Span, Time},
+};
 
 /// A world in which a property fails as the function says.
 struct Pretend(fn(&Scenario) -> Option<Violation>);
@@ -57,6 +60,22 @@ fn what_matters_stays_and_nothing_else() {
     assert_eq!(text(&shrunk.scenario), after);
     assert_eq!((shrunk.sizes.0.lines, shrunk.sizes.1.lines, shrunk.cut_short), (13, 7, false));
     assert!(shrunk.story("seed 77").ends_with("Shrunk from 13 lines of seed 77."));
+}
+
+#[test]
+fn of_a_list_of_links_those_that_matter_stay() {
+    let mut world = Pretend(|scenario| {
+        let link = (End::Node(NodeId(2)), End::Node(NodeId(0)));
+        let cut = |line: &Line| matches!(&line.action, Action::Cut { links, .. } if links.contains(&link));
+        scenario.plan.iter().any(cut).then(|| violation(Oracle::Window, "n1 went beyond 17")).flatten()
+    });
+    let before = read(
+        "order priorities links step=4ms\nat 10ms cut n0>n1 n2>n0 n1>n2 for=2ms times=3 gap=1ms\n\
+         at 20ms rerank\nrun 500ms",
+    );
+    let shrunk = shrink(&before, BUDGET, &mut world).unwrap();
+    assert_eq!(text(&shrunk.scenario).lines().nth(2), Some("at 10ms cut n2>n0 for=2ms"));
+    assert_eq!(shrunk.sizes.1.lines, 5, "{}", shrunk.scenario);
 }
 
 #[test]

@@ -56,6 +56,8 @@ struct Meanwhile {
     dropped: u64,
     cut_off: u64,
     damaged: u64,
+    overflowed: u64,
+    stuck: u64,
     snapshots: u64,
     canvasses: u64,
 }
@@ -169,8 +171,13 @@ impl Narrator {
                     Loss::Dropped => self.meanwhile.dropped += 1,
                     Loss::CutOff => self.meanwhile.cut_off += 1,
                     Loss::Damaged => self.meanwhile.damaged += 1,
+                    Loss::LinkFull => self.meanwhile.overflowed += 1,
                     Loss::Down | Loss::Gone | Loss::Full => {}
                 }
+                None
+            }
+            Told::Stuck { .. } => {
+                self.meanwhile.stuck += 1;
                 None
             }
             Told::Begun { .. } | Told::Ended { .. } | Told::ClientNoted { .. } | Told::ClientCrashed { .. } => {
@@ -260,6 +267,9 @@ fn fault(told: &Told) -> Option<String> {
         Told::SyncFailed { node, error, .. } => format!("A disk operation of {node} fails: {error}."),
         Told::CutOff { links, .. } => format!("What is sent {} from now on is lost.", routes(links)),
         Told::Joined { block: Some(_) } => "A cut is over.".to_string(),
+        Told::Clogged { links, .. } => format!("What is sent {} from now on waits on its way.", routes(links)),
+        Told::Flows { .. } => "A clog is over: what waited arrives in order and at once.".to_string(),
+        Told::Ranked { behind } => return ranks(behind),
         Told::Joined { block: None } => "Every cut is over.".to_string(),
         Told::Rotted { node, file, part, damage } => format!("Bytes of {node} rot, in its {file}: {part}, {damage}."),
         Told::Filled { node, full: true } => format!("{node}'s disk is full: there is no room for another file."),
@@ -269,6 +279,10 @@ fn fault(told: &Told) -> Option<String> {
         Told::Slowed { node, what, by: Span::ZERO } => format!("{node}'s {what} is as fast as ever."),
         Told::Slowed { node, what, by } => format!("{node}'s {what} becomes slower by {by}."),
         Told::Skewed { node, ppm } => format!("{node}'s clock is off by {ppm} millionths from now on."),
+        Told::Leapt { node, backward: false, by } => format!("{node}'s clock leaps ahead by {by}."),
+        Told::Leapt { node, by, .. } => {
+            format!("{node}'s machine sets its clock back by {by}: for {node} it stands still until it has caught up.")
+        }
         Told::Healed { nodes } => format!("Faults are over: {nodes} heal for good, the rest stays as it is."),
         Told::InVain { line } => format!("Line {} of the plan changes nothing.", line + 1),
         _ => return None,
@@ -318,6 +332,19 @@ fn routes(links: &[(End, End)]) -> String {
     by_receivers.iter().map(route).collect::<Vec<_>>().join(", and ")
 }
 
+/// Which messages are late on principle, by how much; those with equal priority together.
+fn ranks(behind: &[((End, End), Span)]) -> Option<String> {
+    let mut by_delay: BTreeMap<Span, Vec<(End, End)>> = BTreeMap::new();
+    for (link, by) in behind {
+        by_delay.entry(*by).or_default().push(*link);
+    }
+    let parts: Vec<String> = by_delay.iter().map(|(by, links)| format!("{} by {by}", routes(links))).collect();
+    match parts.is_empty() {
+        true => Some("All messages have the same priority from now on.".to_string()),
+        false => Some(format!("From now on messages are later than they would be: {}.", parts.join("; "))),
+    }
+}
+
 /// `index 3 is chosen`, `indexes 3 to 9 are chosen`; gaps are not told.
 fn indexes(chosen: &[Index]) -> String {
     match (chosen.iter().min(), chosen.iter().max()) {
@@ -356,6 +383,8 @@ impl Meanwhile {
             (self.dropped, "message dropped", "messages dropped"),
             (self.cut_off, "message cut off", "messages cut off"),
             (self.damaged, "message damaged", "messages damaged"),
+            (self.overflowed, "message lost on a full link", "messages lost on full links"),
+            (self.stuck, "message stuck on a clogged link", "messages stuck on clogged links"),
         ] {
             if number > 0 {
                 parts.push(format!("{number} {}", if number == 1 { one } else { many }));

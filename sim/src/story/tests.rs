@@ -42,6 +42,24 @@ fn what_happened_is_told_in_order_and_in_sentences() {
 }
 
 #[test]
+fn faults_of_links_and_clocks_are_told() {
+    let story = story(
+        "network queue=1\norder slow-link n0>n1 9ms\nat 1500ms clog n0>n1 n0>n2 for=90ms times=2 gap=5ms\n\
+         at 1700ms cut n1>n0 n0>n1 for=5ms times=2 gap=3ms\nat 1800ms jump n1 2s\nat 1810ms jump n2 -30ms\nrun 2s\n\
+         liveness off",
+    );
+    says(&story, &["From now on messages are later than they would be: from n0 to n1 by 9ms."]);
+    says(&story, &["What is sent from n0 to n1 and n2 from now on waits on its way."]);
+    says(&story, &["A clog is over: what waited arrives in order and at once.", "from now on waits", "A clog is over"]);
+    says(&story, &["from now on is lost.", "A cut is over.", "1708.000 ms  What is sent", "A cut is over."]);
+    says(
+        &story,
+        &["n1's clock leaps ahead by 2s.", "n2's machine sets its clock back by 30ms: for n2 it stands still"],
+    );
+    says(&story, &["lost on"]);
+}
+
+#[test]
 fn many_operations_are_summed_up() {
     let story = story("workload ops=40\nrun 2s\nliveness off");
     says(&story, &["leads view", "operations answered, indexes 1 to "]);

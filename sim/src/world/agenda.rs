@@ -11,10 +11,12 @@ use std::{cmp::Reverse, collections::BinaryHeap};
 /// Which of several items due at the same instant comes first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Class {
+    /// What a clogged link held up: before whatever comes along the link in time.
+    Released = 0,
     /// Deliveries, completions, faults, client actions: whatever is ready.
-    Ready = 0,
+    Ready = 1,
     /// The end of a driver's turn: after everything that is ready at the same instant.
-    Turn = 1,
+    Turn = 2,
 }
 
 /// Names an item that may still be cancelled: its class, its sequence number, and where the payload is, in this order

@@ -16,12 +16,14 @@ pub struct Clock {
     rate: u64,
     /// The last moment shown.
     shown: Time,
+    /// It has leapt, so that it may be behind what it has shown.
+    leapt: bool,
 }
 
 impl Clock {
     /// A clock that shows about `local` at `now` and runs `skew` parts per million fast (or slow, if negative).
     pub fn new(now: Time, local: Time, skew: i64) -> Self {
-        Self { since: now, local, rate: rate(skew), shown: local }
+        Self { since: now, local, rate: rate(skew), shown: local, leapt: false }
     }
 
     /// Changes the rate; what was shown stays in the past.
@@ -29,6 +31,33 @@ impl Clock {
         self.local = self.at(now);
         self.since = now;
         self.rate = rate(skew);
+    }
+
+    /// The machine's clock leaps, ahead or back. What was shown stays in the past: after a leap back a reading is only
+    /// a nanosecond later than the one before, until the machine's clock has caught up. That is what `runtime` makes of
+    /// its system's clock as well.
+    pub fn leap(&mut self, now: Time, backward: bool, by: Span) {
+        let local = self.at(now);
+        self.local = if backward { local - by } else { local + by };
+        self.since = now;
+        self.leapt = true;
+    }
+
+    /// A new process reads it, which knows nothing of what was shown to the one before.
+    pub fn forget(&mut self, now: Time) {
+        if self.leapt {
+            self.shown = self.shown.min(self.at(now));
+        }
+    }
+
+    /// From now on it goes as it should, from what it has shown. Whether that is a change.
+    pub fn settle(&mut self, now: Time) -> bool {
+        let leapt = std::mem::replace(&mut self.leapt, false);
+        if leapt {
+            self.local = self.at(now).max(self.shown);
+            self.since = now;
+        }
+        leapt
     }
 
     /// Reads it: strictly later than anything read before.
@@ -86,6 +115,31 @@ mod tests {
                 assert!(clock.at(Time(when.0 - 1)) < Time(local), "{skew}: too late");
             }
         }
+    }
+
+    #[test]
+    fn after_a_leap_back_it_stands_still_until_it_has_caught_up() {
+        let mut clock = Clock::new(Time::ZERO, Time(1000), 0);
+        assert_eq!(clock.read(Time(500)), Time(1500));
+        clock.leap(Time(500), true, Span(300));
+        assert_eq!([600, 700].map(|now| clock.read(Time(now)).0), [1501, 1502]);
+        assert_eq!(clock.when(Time(700), Time(1600)), Time(900), "300 after it would have been");
+        assert_eq!(clock.read(Time(900)), Time(1600));
+        clock.leap(Time(900), false, Span(300));
+        assert_eq!(clock.read(Time(901)), Time(1901));
+        assert_eq!(clock.when(Time(901), Time(2000)), Time(1000));
+    }
+
+    #[test]
+    fn a_new_process_does_not_know_what_another_was_shown_and_a_healed_clock_goes_on_from_there() {
+        let mut clock = Clock::new(Time::ZERO, Time(1000), 0);
+        clock.read(Time(500));
+        clock.leap(Time(500), true, Span(300));
+        let mut healed = clock;
+        clock.forget(Time(510));
+        assert_eq!(clock.read(Time(510)), Time(1211));
+        healed.settle(Time(510));
+        assert_eq!(healed.read(Time(520)), Time(1510));
     }
 
     #[test]

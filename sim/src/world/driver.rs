@@ -40,6 +40,9 @@ impl World {
         self.outcome.events += 1;
         let now = self.now();
         self.fold(now.0 ^ item.word());
+        if self.is_stuck(&item) {
+            return self.hold_up(item);
+        }
         match item {
             Item::Deliver { from, to, .. } => {
                 self.network.arrived(from.0, to.0);

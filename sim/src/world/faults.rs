@@ -76,14 +76,14 @@ impl World {
                 // Every one of them, so no short circuit.
                 all.into_iter().fold(false, |any, node| self.crash(node, *power, *back) | any)
             }
-            (Action::Partition { .. } | Action::Isolate { .. } | Action::Cut { .. }, node) => self.cut(action, node),
-            (Action::Heal, _) => {
-                self.network.heal();
-                if self.tell.is_some() {
-                    self.tell(Told::Joined { block: None });
-                }
-                true
+            (Action::Jump { backward, by, back, flap, .. }, Some(node)) => {
+                self.jump(node, (*backward, *by), *back, *flap)
             }
+            (Action::Partition { .. } | Action::Isolate { .. } | Action::Cut { .. } | Action::Clog { .. }, node) => {
+                self.cut(action, node)
+            }
+            (Action::Heal, _) => self.join_all(),
+            (Action::Rerank, _) => self.rerank(),
             (action, _) => self.carry_out_on_client(action),
         }
     }
@@ -132,7 +132,7 @@ impl World {
         }
     }
 
-    fn later(&mut self, back: Option<Span>, over: Over) {
+    pub(super) fn later(&mut self, back: Option<Span>, over: Over) {
         if let Some(back) = back {
             let at = self.now() + back;
             self.agenda.put(at, Class::Ready, Item::Over(over));
@@ -166,13 +166,9 @@ impl World {
                 }
             }
             Over::ClientPause(client) => self.resume_client(client),
-            Over::Block(block) => {
-                self.network.unblock(block);
-                if self.tell.is_some() {
-                    self.tell(Told::Joined { block: Some(block) });
-                }
-            }
             Over::FullDisk(node) => self.fill(node, false),
+            Over::Block(block) => self.uncut(block),
+            Over::Recurs(recurring) => self.recur(recurring),
             Over::SlowDisk(node) => self.slow_down(node, Slow::Disk, Span::ZERO),
             Over::SlowLinks(node) => self.slow_down(node, Slow::Links, Span::ZERO),
         }
@@ -328,6 +324,7 @@ impl World {
             let local = self.choose.between(0, 1 << 50, Stream::Start, &words);
             process.clock = Clock::new(now, Time(local), process.skew);
         }
+        process.clock.forget(now);
         let local = process.clock.read(now);
         let seed = self.choose.u64(Stream::NodeSeed, &words);
         let config = Config { node: id, ..self.config.clone().expect("set before any node starts") };
@@ -464,23 +461,6 @@ impl World {
         }
     }
 
-    fn skew(&mut self, id: NodeId, ppm: i64) -> bool {
-        let now = self.now();
-        let process = &mut self.processes[usize::from(id.0)];
-        process.skew = ppm;
-        process.clock.set_skew(now, ppm);
-        self.outcome.counters.count(Counter::ClocksSkewed);
-        if self.tell.is_some() {
-            self.tell(Told::Skewed { node: id, ppm });
-        }
-        let process = &mut self.processes[usize::from(id.0)];
-        if let Some((handle, _)) = process.timer.take() {
-            self.agenda.cancel(handle);
-            self.schedule(id);
-        }
-        true
-    }
-
     fn slow(&mut self, id: NodeId, what: Slow, by: Span, back: Option<Span>) -> bool {
         self.slow_down(id, what, by);
         match what {
@@ -493,23 +473,6 @@ impl World {
                 self.later(back, Over::SlowLinks(id));
             }
         }
-        true
-    }
-
-    fn cut(&mut self, action: &Action, node: Option<NodeId>) -> bool {
-        let (counter, back) = match action {
-            Action::Partition { oneway: true, back, .. } | Action::Cut { back, .. } => {
-                (Counter::PartitionsOneWay, *back)
-            }
-            Action::Partition { back, .. } | Action::Isolate { back, .. } => (Counter::Partitions, *back),
-            other => unreachable!("{other:?} cuts no link"),
-        };
-        let block = self.network.block(action, node);
-        if self.tell.is_some() {
-            self.tell_of_cut(block);
-        }
-        self.outcome.counters.count(counter);
-        self.later(back, Over::Block(block));
         true
     }
 }

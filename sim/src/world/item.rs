@@ -1,6 +1,6 @@
 //! What the agenda holds: everything that will happen, unless it is cancelled or whom it concerns has died.
 
-use super::{network::BlockId, told::LetterId};
+use super::{links::Recurring, network::BlockId, told::LetterId};
 use crate::choice::mix;
 use crate::scenario::event::Subject;
 use ios_core::{
@@ -157,8 +157,10 @@ pub enum Over {
     Pause((NodeId, Life)),
     /// A paused client goes on.
     ClientPause(u8),
-    /// A partition, isolation or cut heals.
+    /// A partition, isolation, cut or clog is over for good.
     Block(BlockId),
+    /// What comes and goes comes, or goes.
+    Recurs(Recurring),
     /// A disk is as fast as it was.
     SlowDisk(NodeId),
     /// There is room on a disk again.

@@ -81,7 +81,9 @@ impl World {
         }
         self.healed = nodes;
         self.network.heal_for_ever(nodes);
+        self.release();
         for id in nodes.iter() {
+            self.settle_clock(id);
             let process = &mut self.processes[usize::from(id.0)];
             process.slow_disk = Span::ZERO;
             process.failing = None;

@@ -19,7 +19,7 @@
 //! | `frames` | messages as bytes, sound and damaged |
 //! | `notes` | what nodes say happened, counted |
 //! | [`told`], `telling` | the events of a run, for whoever traces it |
-//! | [`plan`], `faults`, [`atlas`] | triggers, what a line does, and which damage is allowed |
+//! | [`plan`], `faults`, `links`, [`atlas`] | triggers, what a line does, and which damage is allowed |
 //! | `liveness`, `judgement` | the second phase, and the end |
 //!
 //! Deliberately absent: threads, floats, maps whose order could leak, text (unless a trace is asked for).
@@ -36,6 +36,7 @@ mod faults;
 mod frames;
 pub mod item;
 mod judgement;
+mod links;
 mod liveness;
 mod marking;
 pub mod network;
@@ -52,7 +53,7 @@ use crate::{
     history::History,
     oracle::{Oracle, Violation},
     outcome::{Counter, Outcome},
-    scenario::{Action, Condition, Scenario},
+    scenario::{Action, Condition, Order, Scenario},
 };
 use agenda::{Agenda, Class};
 use atlas::Atlas;
@@ -115,6 +116,8 @@ pub struct World {
     settled: Option<Time>,
     agenda: Agenda<Item>,
     network: Network,
+    /// What waits on clogged links, in the order of its arrival.
+    stuck: Vec<((u8, u8), Item)>,
     plan: Plan,
     processes: Vec<Process>,
     customers: Vec<Customer>,
@@ -199,6 +202,7 @@ impl World {
         self.settled = None;
         self.agenda.clear();
         self.network.reset(scenario);
+        self.stuck.clear();
         self.plan.reset(&scenario.plan, self.moments.is_some());
         self.customers.clear();
         self.connections.clear();
@@ -246,6 +250,9 @@ impl World {
             self.agenda.put(Time(start), Class::Ready, Item::Over(Over::Unborn(process.id)));
         }
         self.begin_customers();
+        if self.tell.is_some() && self.scenario.order != Order::Independent {
+            self.tell_of_ranks();
+        }
     }
 
     fn format(&mut self, configuration: &Configuration) {

@@ -9,12 +9,17 @@
 //! A client's connection is a stream, which neither repeats nor reorders anything: there, what would overtake or come
 //! late holds up everything behind it instead, nothing is duplicated, and what is lost is lost.
 //!
-//! Blocks (partitions, isolations, cuts) overlap freely and end one by one; what is sent on a blocked link is lost.
+//! Blocks (partitions, isolations, cuts, clogs) overlap freely, end one by one, and may come and go. What is sent on a
+//! blocked link is lost. What arrives at the end of a clogged one waits there: whoever takes it off the agenda asks
+//! [`Network::is_clogged`], and it counts as under way meanwhile.
 
 use crate::{
     choice::{Chooser, Stream},
     outcome::{Counter, Counters},
-    scenario::{Action, End, Links, MessageFate, MessageKind, Override, Scenario, event::Subject},
+    scenario::{
+        Action, End, Links, MessageFate, MessageKind, Order, Override, QUEUE_MAX, RankedBy, Scenario, event::Subject,
+        order::RANKS,
+    },
 };
 use ios_core::{
     ids::{Index, NodeId, NodeSet, View},
@@ -22,7 +27,7 @@ use ios_core::{
 };
 
 /// The most messages under way on one link; a sender's buffer is not larger, so what exceeds it is lost.
-pub const LINK_MAX: u16 = 4096;
+pub const LINK_MAX: u16 = QUEUE_MAX as u16;
 
 /// Counters that tell messages apart that agree in everything else. A collision only couples two decisions.
 const ATTEMPTS: usize = 1 << 12;
@@ -42,6 +47,8 @@ pub struct Arrivals {
     times: [Option<Time>; 3],
     /// Its frame arrives damaged; how, these bits decide.
     pub damage: Option<u64>,
+    /// It does not arrive because its link was full.
+    pub full: bool,
 }
 
 impl Arrivals {
@@ -52,12 +59,16 @@ impl Arrivals {
 }
 
 /// Names a block that may end before the others.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct BlockId(u32);
 
 #[derive(Debug)]
 struct Block {
     id: BlockId,
+    /// It holds messages up, and does not lose them.
+    clogs: bool,
+    /// It is there now, and not away for a while.
+    there: bool,
     /// Indices of the links it blocks.
     links: Vec<u16>,
 }
@@ -68,6 +79,9 @@ struct Link {
     last: Time,
     under_way: u16,
     blocks: u16,
+    clogs: u16,
+    /// By how much others have priority over it.
+    behind: Span,
     /// Works without fault from the liveness phase on.
     healed: bool,
 }
@@ -97,6 +111,9 @@ pub struct Network {
     clients: Links,
     links: Vec<Link>,
     slow: Vec<Span>,
+    order: Order,
+    /// How often priorities have been given.
+    rankings: u64,
     blocks: Vec<Block>,
     blocks_made: u32,
     rules: Vec<Rule>,
@@ -113,6 +130,8 @@ impl Default for Network {
             clients: Links::default(),
             links: Vec::new(),
             slow: Vec::new(),
+            order: Order::Independent,
+            rankings: 0,
             blocks: Vec::new(),
             blocks_made: 0,
             rules: Vec::new(),
@@ -133,6 +152,8 @@ impl Network {
         self.links.resize(usize::from(self.ends) * usize::from(self.ends), Link::default());
         self.slow.clear();
         self.slow.resize(usize::from(self.nodes), Span::ZERO);
+        (self.order, self.rankings) = (scenario.order, 0);
+        self.rank();
         self.blocks.clear();
         self.blocks_made = 0;
         self.attempts.fill(0);
@@ -178,6 +199,10 @@ impl Network {
             counters.count(Counter::MessagesCutOff);
             return Arrivals::default();
         }
+        if u32::from(link.under_way) >= self.family(from, to).queue {
+            counters.count(Counter::MessagesOverflowed);
+            return Arrivals { full: true, ..Arrivals::default() };
+        }
         let key = self.key(place, letter);
         let arrivals = self.arrivals(now, (from, to), key, fate, counters);
         self.links[place].under_way += arrivals.iter().count() as u16;
@@ -208,7 +233,39 @@ impl Network {
         link.blocks > 0 && !link.healed
     }
 
-    /// Begins the block that a partition, isolation or cut describes; `node` is what its target came to.
+    /// Whether what arrives from `from` at `to` has to wait at present.
+    pub fn is_clogged(&self, from: u8, to: u8) -> bool {
+        let link = &self.links[self.place(from, to)];
+        link.clogs > 0 && !link.healed
+    }
+
+    /// Gives every link between members its priority anew, if the order of messages is one of priorities.
+    pub fn rank(&mut self) {
+        self.rankings += 1;
+        for from in 0..self.nodes {
+            for to in 0..self.nodes {
+                let place = self.place(from, to);
+                self.links[place].behind = match self.order {
+                    Order::Independent => Span::ZERO,
+                    Order::SlowLink { from: slow, to: end, by } if (slow.0, end.0) == (from, to) => by,
+                    Order::SlowLink { .. } => Span::ZERO,
+                    Order::Priorities { by, step } => {
+                        let to = if by == RankedBy::Links { u64::from(to) + 1 } else { 0 };
+                        let words = [u64::from(from), to, self.rankings];
+                        step.times(self.choose.between(0, RANKS - 1, Stream::Rank, &words))
+                    }
+                };
+            }
+        }
+    }
+
+    /// The links that others have priority over, and by how much.
+    pub fn ranked(&self) -> impl Iterator<Item = ((u8, u8), Span)> {
+        let behind = self.links.iter().enumerate().filter(|(_, link)| link.behind > Span::ZERO);
+        behind.map(|(place, link)| (self.link(place as u16), link.behind))
+    }
+
+    /// Begins the block that a partition, isolation, cut or clog describes; `node` is what its target came to.
     pub fn block(&mut self, action: &Action, node: Option<NodeId>) -> BlockId {
         let mut links = Vec::new();
         let mut add = |network: &Network, from: u8, to: u8| {
@@ -230,7 +287,9 @@ impl Network {
                     }
                 }
             }
-            Action::Cut { from, to, .. } => add(self, self.number(*from), self.number(*to)),
+            Action::Cut { links, .. } | Action::Clog { links, .. } => {
+                links.iter().for_each(|(from, to)| add(self, self.number(*from), self.number(*to)));
+            }
             Action::Isolate { .. } => {
                 let node = node.expect("an isolation has a target").0;
                 for end in 0..self.ends {
@@ -242,32 +301,55 @@ impl Network {
         }
         let id = BlockId(self.blocks_made);
         self.blocks_made += 1;
-        for link in &links {
-            self.links[usize::from(*link)].blocks += 1;
-        }
-        self.blocks.push(Block { id, links });
+        self.blocks.push(Block { id, clogs: matches!(action, Action::Clog { .. }), there: false, links });
+        self.put_up(id, true);
         id
+    }
+
+    /// A block comes or goes, if it has not ended. Whether that is so.
+    pub fn put_up(&mut self, id: BlockId, there: bool) -> bool {
+        let Some(block) = self.blocks.iter_mut().find(|block| block.id == id) else { return false };
+        if block.there != there {
+            block.there = there;
+            for link in &block.links {
+                let link = &mut self.links[usize::from(*link)];
+                let count = if block.clogs { &mut link.clogs } else { &mut link.blocks };
+                *count = if there { *count + 1 } else { *count - 1 };
+            }
+        }
+        true
+    }
+
+    /// Whether there is any clog at all.
+    pub fn is_clogged_somewhere(&self) -> bool {
+        self.blocks.iter().any(|block| block.clogs)
+    }
+
+    /// Whether a block holds messages up, and does not lose them.
+    pub fn clogs(&self, id: BlockId) -> bool {
+        self.blocks.iter().any(|block| block.id == id && block.clogs)
     }
 
     /// The links of a block, from whom to whom.
     pub fn blocked_by(&self, id: BlockId) -> impl Iterator<Item = (u8, u8)> {
         let links = self.blocks.iter().filter(move |block| block.id == id).flat_map(|block| &block.links);
-        links.map(|link| ((*link / u16::from(self.ends)) as u8, (*link % u16::from(self.ends)) as u8))
+        links.map(|link| self.link(*link))
+    }
+
+    fn link(&self, place: u16) -> (u8, u8) {
+        ((place / u16::from(self.ends)) as u8, (place % u16::from(self.ends)) as u8)
     }
 
     /// Ends one block, if it has not ended yet.
     pub fn unblock(&mut self, id: BlockId) {
-        if let Some(place) = self.blocks.iter().position(|block| block.id == id) {
-            for link in self.blocks.remove(place).links {
-                self.links[usize::from(link)].blocks -= 1;
-            }
-        }
+        self.put_up(id, false);
+        self.blocks.retain(|block| block.id != id);
     }
 
     /// Ends all blocks.
     pub fn heal(&mut self) {
         self.blocks.clear();
-        self.links.iter_mut().for_each(|link| link.blocks = 0);
+        self.links.iter_mut().for_each(|link| (link.blocks, link.clogs) = (0, 0));
     }
 
     /// Every message from and to a node takes this much longer.
@@ -275,7 +357,9 @@ impl Network {
         self.slow[usize::from(node.0)] = by;
     }
 
-    /// From now on the links among `nodes` and those of all clients work without fault.
+    /// From now on the links among `nodes` and those of all clients work without fault. No decision set by hand holds
+    /// any more, nor any bound on queues: a link may lose much for ever, but not for ever the same. One that heartbeats
+    /// fill would lose all else and keep its leader in office, which no protocol survives.
     pub fn heal_for_ever(&mut self, nodes: NodeSet) {
         for from in 0..self.ends {
             for to in 0..self.ends {
@@ -288,6 +372,7 @@ impl Network {
             self.slow[usize::from(node.0)] = Span::ZERO;
         }
         self.rules.clear();
+        (self.members.queue, self.clients.queue) = (QUEUE_MAX, QUEUE_MAX);
     }
 
     fn place(&self, from: u8, to: u8) -> usize {
@@ -345,11 +430,13 @@ impl Network {
         let chance = |chance: u32, stream| !sound && choose.chance(chance, stream, &[key]);
         let mut arrivals = Arrivals::default();
         let lost = fate == Some(MessageFate::Drop) || fate.is_none() && chance(family.drop, Stream::Drop);
-        if lost || link.under_way >= LINK_MAX {
+        if lost {
             counters.count(Counter::MessagesDropped);
             return arrivals;
         }
-        let delay = choose.span(family.delay, Stream::Delay, &[key]) + slow;
+        let behind = if sound { Span::ZERO } else { link.behind };
+        counters.add(Counter::MessagesOutranked, u64::from(behind > Span::ZERO));
+        let delay = choose.span(family.delay, Stream::Delay, &[key]) + slow + behind;
         let stream = from >= self.nodes || to >= self.nodes;
         let mut in_order = true;
         let mut first = match fate {

@@ -51,7 +51,11 @@ impl World {
         text: String,
     ) {
         let copies = arrivals.iter().count() as u8;
-        let why = if self.network.is_blocked(from, to) { Loss::CutOff } else { Loss::Dropped };
+        let why = match arrivals.full {
+            true => Loss::LinkFull,
+            false if self.network.is_blocked(from, to) => Loss::CutOff,
+            false => Loss::Dropped,
+        };
         self.tell(Told::Sent { letter, from: self.end(from), to: self.end(to), subject, text });
         match copies {
             _ if arrivals.damage.is_some() => self.tell(Told::Lost { letter, why: Loss::Damaged }),
@@ -164,7 +168,25 @@ impl World {
     #[cold]
     pub(super) fn tell_of_cut(&mut self, block: BlockId) {
         let links = self.network.blocked_by(block).map(|(from, to)| (self.end(from), self.end(to))).collect();
-        self.tell(Told::CutOff { block, links });
+        self.tell(if self.network.clogs(block) {
+            Told::Clogged { block, links }
+        } else {
+            Told::CutOff { block, links }
+        });
+    }
+
+    #[cold]
+    pub(super) fn tell_of_ranks(&mut self) {
+        let behind = self.network.ranked().map(|((from, to), by)| ((self.end(from), self.end(to)), by)).collect();
+        self.tell(Told::Ranked { behind });
+    }
+
+    /// Something waits on a clogged link.
+    #[cold]
+    pub(super) fn tell_of_wait(&mut self, item: &Item) {
+        if let Some(letter) = letter_of(item) {
+            self.tell(Told::Stuck { letter });
+        }
     }
 }
 

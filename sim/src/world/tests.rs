@@ -121,9 +121,90 @@ fn each_kind_of_fault_is_injected_and_counted() {
     check("at 1200ms fail leader for=100ms", &[(DiskErrors, 1), (Fenced, 1), (Restarts, 1)]);
     check("at 1200ms skew n1 400", &[(ClocksSkewed, 1)]);
     check("at 1200ms slow n1 links 20ms for=100ms", &[(LinksSlow, 1)]);
+    check("at 1200ms cut n0>n1 n1>n2 n2>n0 for=100ms", &[(PartitionsPartial, 1)]);
+    check("at 1200ms isolate n1 for=10ms times=5 gap=20ms", &[(Partitions, 1), (PartitionsAgain, 4)]);
+    check("at 1200ms clog n0>n1 for=100ms times=2 gap=1ms", &[(LinksClogged, 1), (PartitionsAgain, 1)]);
+    check("order priorities links step=3ms\nat 1200ms rerank\nat 1300ms rerank", &[(PrioritiesChanged, 2)]);
+    check("at 1200ms jump n1 5s", &[(ClocksLeapt, 1)]);
+    check("at 1200ms jump n1 -50ms for=20ms times=3 gap=30ms", &[(ClocksLeapt, 3), (ClocksHeldBack, 3)]);
     check("at 1200ms crash c0", &[(ClientCrashes, 1)]);
     check("at 1200ms disconnect c0", &[(ClientDisconnects, 1)]);
     check("at 1200ms pause c0 for=300ms", &[(ClientPauses, 1)]);
+}
+
+#[test]
+fn a_clogged_link_delivers_in_order_and_at_once() {
+    // Whoever leads sends to both others; n0's links hold everything from 1200 to 1300 ms.
+    let text = "ios-scenario 1\nexpect ok\ncluster clients=1\nseed 3\nworkload ops=20\n\
+                at 1200ms clog n0>n1 n1>n0 n0>n2 n2>n0 c0>n0 n0>c0 for=100ms\nrun 2s\n";
+    let (mut sent, mut stuck, mut taken) = (Vec::new(), Vec::new(), Vec::new());
+    let scenario = text.parse().unwrap();
+    let (events, outcome) = listen(&scenario, Vec::new(), |all, time, told: &Told| all.push((time, told.clone())));
+    assert_eq!(outcome.violation, None);
+    for (time, told) in events {
+        match told {
+            Told::Sent { letter, from, to, .. } => sent.push((letter, (from, to))),
+            Told::Stuck { letter } => stuck.push(letter),
+            Told::Delivered { letter } if stuck.contains(&letter) => {
+                assert_eq!(time, Time(1_300_000_000));
+                taken.push(letter);
+            }
+            _ => {}
+        }
+    }
+    assert!(taken.len() > 3, "{taken:?}");
+    assert_eq!(outcome.counters.get(Counter::MessagesStuck), stuck.len() as u64);
+    let on = |letters: &[LetterId], link| -> Vec<LetterId> {
+        let of = |letter: &LetterId| sent.iter().find(|(name, _)| name == letter).expect("it was sent").1;
+        letters.iter().copied().filter(|letter| of(letter) == link).collect()
+    };
+    for (_, link) in &sent {
+        assert!(on(&taken, *link).is_sorted(), "{link:?}");
+    }
+}
+
+#[test]
+fn a_clog_changes_nothing_but_what_it_holds_and_ends_with_heal_and_with_the_safety_phase() {
+    let before = check("at 1200ms heal", &[(Counter::MessagesStuck, 0)]);
+    let healed = check("at 1200ms clog n0>n1 n1>n0\nat 1300ms heal", &[(Counter::LinksClogged, 1)]);
+    let kept = check("at 1200ms clog n0>n1 n1>n0", &[(Counter::LinksClogged, 1)]);
+    let stuck = |outcome: &Outcome| outcome.counters.get(Counter::MessagesStuck);
+    assert!(0 < stuck(&healed) && stuck(&healed) < stuck(&kept));
+    assert_ne!(before.digest, healed.digest);
+}
+
+#[test]
+fn a_full_link_loses_what_exceeds_it() {
+    let lines = "network queue=1";
+    let outcome = check(lines, &[(Counter::MessagesDropped, 0)]);
+    assert!(outcome.counters.get(Counter::MessagesOverflowed) > 0);
+}
+
+#[test]
+fn a_leap_ahead_makes_a_follower_stand_and_one_back_makes_it_patient() {
+    let lone = |lines: &str| check(lines, &[]).counters.get(Counter::Canvasses);
+    let calm = lone("at 1200ms heal");
+    // One canvass at once; its timer restarts from the new time.
+    assert!(lone("at 1200ms jump n0 2s\nat 1200ms jump n1 2s\nat 1200ms jump n2 2s") > calm);
+    // Nobody hears anything, and for half a second nobody's time goes on.
+    let cut = "at 1200ms cut n0>n1 n1>n0 n0>n2 n2>n0 n1>n2 n2>n1 for=600ms";
+    let still: String = (0..3).map(|node| format!("\nat 1200ms jump n{node} -700ms")).collect();
+    assert!(lone(&format!("{cut}{still}")) < lone(cut));
+}
+
+#[test]
+fn a_lone_leaders_leap_takes_log_time_along_and_ends_sessions() {
+    let run_of = |line: &str| {
+        let text = format!(
+            "ios-scenario 1\ncluster nodes=1 session_ttl=1s\nseed 3\nworkload ops=30 think=0s..200ms\n{line}\nrun 2s"
+        );
+        run(&text.parse().unwrap())
+    };
+    for (line, expired) in [("at 1200ms heal", 0), ("at 1200ms jump n0 30s", 2), ("at 1200ms jump n0 -30s", 0)] {
+        let outcome = run_of(line);
+        assert_eq!(outcome.violation, None, "{line}: it heals, stood still or not");
+        assert_eq!(outcome.counters.get(Counter::SessionsExpired), expired, "{line}");
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@
 //! ```text
 //! Sent ──┬─> Delivered                       a letter is delivered as often as it arrives,
 //!        ├─> Held ──> Delivered              after a pause of its receiver if there is one,
+//!        ├─> Stuck ─> Delivered              or after its link was clogged,
 //!        ├─> Lost                            or lost: on the way, or because nobody is there to take it
 //!        └─> (nothing)                       and what is on its way when the run ends is never heard of again
 //!
@@ -46,8 +47,10 @@ pub struct LetterId(pub u32);
 pub enum Loss {
     /// A partition, isolation or cut was in its way when it was sent.
     CutOff,
-    /// Chance, the scenario, or a full link lost it.
+    /// Chance or the scenario lost it.
     Dropped,
+    /// Its link held as many as it may.
+    LinkFull,
     /// It arrived at a member that did not run.
     Down,
     /// It arrived on a connection that one of its ends has given up, or at another life of the member.
@@ -104,6 +107,11 @@ pub enum Told {
     },
     /// It arrived at a receiver that is paused, and waits.
     Held {
+        /// Which.
+        letter: LetterId,
+    },
+    /// It arrived at the end of a clogged link, and waits.
+    Stuck {
         /// Which.
         letter: LetterId,
     },
@@ -275,6 +283,23 @@ pub enum Told {
         /// Which; every one if absent.
         block: Option<BlockId>,
     },
+    /// Links are clogged: what is on them waits.
+    Clogged {
+        /// Names the clog.
+        block: BlockId,
+        /// From whom to whom.
+        links: Vec<(End, End)>,
+    },
+    /// A clog is over.
+    Flows {
+        /// Which.
+        block: BlockId,
+    },
+    /// Messages have these priorities from now on.
+    Ranked {
+        /// By how much the messages of a link are later than they would be; of all others, not at all.
+        behind: Vec<((End, End), Span)>,
+    },
     /// Durable bytes changed by themselves.
     Rotted {
         /// Whose.
@@ -313,6 +338,15 @@ pub enum Told {
         node: NodeId,
         /// Its error in millionths.
         ppm: i64,
+    },
+    /// The clock of a member's machine leapt.
+    Leapt {
+        /// Whose.
+        node: NodeId,
+        /// Back, so that for the node it stands still until it has caught up.
+        backward: bool,
+        /// By how much.
+        by: Span,
     },
     /// The safety phase is over: these members are out of reach of faults for good. Links among them and those of all
     /// clients work.
@@ -393,6 +427,7 @@ impl fmt::Display for Loss {
         f.write_str(match self {
             Loss::CutOff => "cut off",
             Loss::Dropped => "dropped",
+            Loss::LinkFull => "link full",
             Loss::Down => "receiver down",
             Loss::Gone => "connection gone",
             Loss::Full => "receiver's buffer full",
@@ -425,6 +460,7 @@ impl fmt::Display for Told {
             | Told::Repeated { .. }
             | Told::Lost { .. }
             | Told::Held { .. }
+            | Told::Stuck { .. }
             | Told::Delivered { .. } => self.write_message(f),
             Told::Written { .. } | Told::Synced { .. } | Told::SyncFailed { .. } | Told::Durable { .. } => {
                 self.write_disk(f)
@@ -441,11 +477,15 @@ impl fmt::Display for Told {
             | Told::InVain { .. }
             | Told::CutOff { .. }
             | Told::Joined { .. }
+            | Told::Clogged { .. }
+            | Told::Flows { .. }
+            | Told::Ranked { .. }
             | Told::Rotted { .. }
             | Told::Filled { .. }
             | Told::Wiped { .. }
             | Told::Slowed { .. }
             | Told::Skewed { .. }
+            | Told::Leapt { .. }
             | Told::Healed { .. }
             | Told::Violated(_) => self.write_fault(f),
             _ => self.write_member(f),
@@ -460,6 +500,7 @@ impl Told {
             Told::Repeated { letter, copies } => write!(f, "{letter} will arrive {copies} times"),
             Told::Lost { letter, why } => write!(f, "{letter} is lost: {why}"),
             Told::Held { letter } => write!(f, "{letter} waits for its paused receiver"),
+            Told::Stuck { letter } => write!(f, "{letter} waits on its clogged link"),
             Told::Delivered { letter } => write!(f, "{letter} arrives"),
             other => unreachable!("{other:?} is about no message"),
         }
@@ -515,6 +556,15 @@ impl Told {
             }
             Told::Joined { block: Some(_) } => f.write_str("a cut is over"),
             Told::Joined { block: None } => f.write_str("every cut is over"),
+            Told::Clogged { links, .. } => {
+                f.write_str("clogged:")?;
+                links.iter().try_for_each(|(from, to)| write!(f, " {from}>{to}"))
+            }
+            Told::Flows { .. } => f.write_str("a clog is over"),
+            Told::Ranked { behind } => {
+                f.write_str("later than the rest:")?;
+                behind.iter().try_for_each(|((from, to), by)| write!(f, " {from}>{to} by {by}"))
+            }
             Told::Rotted { node, file, part, damage } => write!(f, "{node} {file} rots: {part} {damage}"),
             Told::Filled { node, full: true } => write!(f, "{node} disk full"),
             Told::Filled { node, full: false } => write!(f, "{node} disk has room"),
@@ -522,6 +572,8 @@ impl Told {
             Told::Slowed { node, what, by: Span::ZERO } => write!(f, "{node} {what} as fast as ever"),
             Told::Slowed { node, what, by } => write!(f, "{node} {what} slower by {by}"),
             Told::Skewed { node, ppm } => write!(f, "{node} clock off by {ppm} ppm"),
+            Told::Leapt { node, backward: false, by } => write!(f, "{node} clock leaps ahead by {by}"),
+            Told::Leapt { node, by, .. } => write!(f, "{node} clock leaps back by {by}, and stands still meanwhile"),
             Told::Healed { nodes } => write!(f, "{nodes} heal for good"),
             Told::Violated(violation) => write!(f, "VIOLATION of {violation}"),
             other => unreachable!("{other:?} is no fault"),

@@ -378,6 +378,20 @@ fn log_time_that_outruns_real_time_or_goes_back_is_found() {
 }
 
 #[test]
+fn log_time_may_leap_with_a_clock_by_as_much_and_no_more() {
+    for (log_time, good) in [(5_101, true), (5_103, false)] {
+        let mut play = Play::led(N0, N1, 1);
+        play.chooses(1, 1);
+        play.applies(N0, 1, 1, Span::millis(100), 0);
+        play.now = play.now + Span::secs(1);
+        play.ghost.leapt(Span::secs(4));
+        play.chooses(2, 2);
+        play.applies(N0, 2, 2, Span::millis(log_time), 0);
+        if good { play.fine() } else { play.found(Oracle::LogTime, "that leapt by 4s") }
+    }
+}
+
+#[test]
 fn batches_over_their_bounds_and_messages_to_oneself_are_found() {
     let keep_alive = Command::KeepAlive { session: SESSION };
     for (commands, good) in [(2, true), (3, false)] {

@@ -62,10 +62,10 @@ fn a_clients_stream_neither_repeats_nor_reorders() {
 fn blocks_overlap_and_each_ends_by_itself() {
     let mut network = network(&scenario());
     let ends = |ends: &[u8]| ends.iter().map(|end| End::Node(NodeId(*end))).collect::<Vec<_>>();
-    let oneway = Action::Partition { groups: vec![ends(&[0]), ends(&[1, 2])], oneway: true, back: None };
+    let oneway = Action::Partition { groups: vec![ends(&[0]), ends(&[1, 2])], oneway: true, back: None, flap: None };
     let first = network.block(&oneway, None);
     assert_eq!((network.is_blocked(0, 2), network.is_blocked(2, 0), network.is_blocked(1, 2)), (true, false, false));
-    let isolate = Action::Isolate { node: crate::scenario::Target::It, back: None };
+    let isolate = Action::Isolate { node: crate::scenario::Target::It, back: None, flap: None };
     let second = network.block(&isolate, Some(NodeId(2)));
     network.unblock(first);
     assert_eq!((network.is_blocked(0, 1), network.is_blocked(0, 2)), (false, true));
@@ -75,6 +75,62 @@ fn blocks_overlap_and_each_ends_by_itself() {
     assert!(!network.is_blocked(0, 2));
     network.unblock(second);
     assert_eq!(send(&mut network, 0, (0, 1), 1).len(), 1);
+}
+
+#[test]
+fn a_block_comes_and_goes_until_it_has_ended() {
+    let mut network = network(&scenario());
+    let link = (End::Node(NodeId(0)), End::Node(NodeId(1)));
+    let cut = network.block(&Action::Cut { links: vec![link], back: None, flap: None }, None);
+    let clog = network.block(&Action::Clog { links: vec![link], back: None, flap: None }, None);
+    assert_eq!((network.clogs(cut), network.clogs(clog)), (false, true));
+    assert!(network.put_up(cut, false) && network.put_up(cut, false), "twice is once");
+    assert_eq!((network.is_blocked(0, 1), network.is_clogged(0, 1), network.is_clogged(1, 0)), (false, true, false));
+    assert!(network.put_up(cut, true) && network.is_blocked(0, 1));
+    network.unblock(cut);
+    assert!(!network.put_up(cut, true) && !network.is_blocked(0, 1));
+    network.heal();
+    assert!(!network.is_clogged(0, 1) && !network.is_clogged_somewhere());
+}
+
+#[test]
+fn what_has_no_priority_is_later_and_who_has_changes() {
+    let mut scenario = scenario();
+    scenario.network.delay = (Span::millis(1), Span::millis(1));
+    let delays = |scenario: &Scenario, rankings: usize| {
+        let mut network = network(scenario);
+        (1..rankings).for_each(|_| network.rank());
+        [(0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1), (3, 0)]
+            .map(|link| send(&mut network, 0, link, 1)[0].0 / 1_000_000)
+    };
+    let step = Span::millis(100);
+    scenario.order = Order::Priorities { by: RankedBy::Links, step };
+    let first = delays(&scenario, 1);
+    assert!(first[..6].iter().all(|delay| delay % 100 == 1 && *delay <= 301), "{first:?}");
+    assert!(first[..6].iter().any(|delay| *delay > 1) && first[6] < 10, "{first:?}: clients have none");
+    assert_ne!(first, delays(&scenario, 2));
+    scenario.order = Order::Priorities { by: RankedBy::Nodes, step };
+    for rankings in 1..4 {
+        let [a, b, c, d, e, f, _] = delays(&scenario, rankings);
+        assert_eq!((a, c, e), (b, d, f), "a sender's links are equal");
+    }
+    scenario.order = Order::SlowLink { from: NodeId(1), to: NodeId(2), by: step };
+    assert_eq!(delays(&scenario, 1)[..6], [1, 1, 1, 101, 1, 1]);
+}
+
+#[test]
+fn a_link_holds_as_many_as_it_may_while_the_safety_phase_lasts() {
+    let mut scenario = scenario();
+    scenario.network.queue = 2;
+    let mut network = network(&scenario);
+    let mut counters = Counters::default();
+    let mut send = |network: &mut Network| network.send(Time(0), (0, 1), letter(1), &mut counters, &mut []).full;
+    assert_eq!([send(&mut network), send(&mut network), send(&mut network)], [false, false, true]);
+    network.arrived(0, 1);
+    assert_eq!([send(&mut network), send(&mut network)], [false, true]);
+    network.heal_for_ever([NodeId(2)].into_iter().collect());
+    assert!(!send(&mut network), "even where nothing healed");
+    assert_eq!((counters.get(Counter::MessagesOverflowed), counters.get(Counter::MessagesDropped)), (2, 0));
 }
 
 #[test]
