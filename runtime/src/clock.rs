@@ -17,7 +17,7 @@ pub struct Clock {
 impl Clock {
     /// A reading later than every earlier one of this clock.
     pub fn now(&mut self) -> Time {
-        self.last = Time(read_ns()).max(self.last + Span::nanos(1));
+        self.last = Time(read_ns(CLOCK)).max(self.last + Span::nanos(1));
         self.last
     }
 }
@@ -32,8 +32,23 @@ const CLOCK: ClockId = ClockId::Boottime;
 #[cfg(not(target_os = "linux"))]
 const CLOCK: ClockId = ClockId::Monotonic;
 
-fn read_ns() -> u64 {
-    let reading = clock_gettime(CLOCK);
+/// Processor time that the calling thread has used.
+pub fn thread_processor_time() -> Span {
+    Span(read_ns(ClockId::ThreadCPUTime))
+}
+
+/// Processor time that all threads of this process have used together.
+pub fn process_processor_time() -> Span {
+    Span(read_ns(ClockId::ProcessCPUTime))
+}
+
+/// The time of day in nanoseconds since 1970, for what people read: it may be set back.
+pub fn unix_ns() -> u64 {
+    read_ns(ClockId::Realtime)
+}
+
+fn read_ns(clock: ClockId) -> u64 {
+    let reading = clock_gettime(clock);
     reading.tv_sec as u64 * 1_000_000_000 + reading.tv_nsec as u64
 }
 

@@ -1,8 +1,8 @@
 //! Real sockets, disks and clocks for the core.
 //!
 //! Nothing here decides anything about the protocol: a [`server::Server`] feeds a [`Node`](ios_core::Node) what happens
-//! and does what it says, a [`client::BlockingClient`] does the same for a client. What the simulator does not run
-//! lives here, so there should be as little of it as possible.
+//! and does what it says, a [`client::Pipeline`] does the same for clients. What the simulator does not run lives here,
+//! so there should be as little of it as possible.
 
 pub mod server;
 pub mod client;
