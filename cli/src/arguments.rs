@@ -1,5 +1,6 @@
 //! The command line. Help begins with examples.
 
+use crate::bench::arguments::{BenchRun, BenchSweep};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ios_core::{client::ClientOptions, ids::NodeId, message::ReadMode, time::Span};
 use std::{ffi::OsString, path::PathBuf};
@@ -159,7 +160,8 @@ impl Command {
     /// Whether it can do something with `--read`.
     pub fn reads(&self) -> bool {
         use Command::{Count, Exists, Get, Ls, Repl};
-        matches!(self, Repl(_) | Get { .. } | Exists { .. } | Count | Ls { .. })
+        let measures = matches!(self, Command::Bench(Bench::Run(_) | Bench::Sweep(_)));
+        measures || matches!(self, Repl(_) | Get { .. } | Exists { .. } | Count | Ls { .. })
     }
 }
 
@@ -232,6 +234,16 @@ pub enum Bench {
     #[command(before_help = "Examples:\n  ios bench put\n  ios bench put --nodes 1 --count 5000\n  \
                              ios bench put --endpoints 10.0.0.1:8080,10.0.0.2:8080")]
     Put(BenchPut),
+    /// What many clients get: throughput, percentiles of latency, processor time; in a closed or an open loop
+    #[command(before_help = "Examples:\n  ios bench run --clients 256\n  \
+                             ios bench run --clients 256 --reads 90 --read stale --seconds 10\n  \
+                             ios bench run --rate 5000 --clients 500 --html report.html\n  \
+                             ios bench run --workload workload.conf --csv . --config ios.toml")]
+    Run(BenchRun),
+    /// The same for one number of clients after the other
+    #[command(before_help = "Examples:\n  ios bench sweep --clients-min 1 --clients-max 201 --clients-step 50\n  \
+                             ios bench sweep --seconds 3 --csv results --html sweep.html --endpoints 10.0.0.1:8080")]
+    Sweep(BenchSweep),
 }
 
 /// How much to measure.

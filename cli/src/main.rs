@@ -55,6 +55,8 @@ fn run(Arguments { global, command }: Arguments) -> Result<Exit, Failure> {
         Command::Transfer { to } => transfer::run(&global, to.map(NodeId)),
         Command::Bench(Bench::Disk(measure)) => bench::disk(&global, &measure),
         Command::Bench(Bench::Put(put)) => bench::put(&global, &put),
+        Command::Bench(Bench::Run(run)) => bench::run(&global, &run),
+        Command::Bench(Bench::Sweep(sweep)) => bench::sweep(&global, &sweep),
         Command::Quorum(asked) => quorum::run(&global, &asked),
         Command::Version => {
             say::line(format_args!("ios {}", env!("CARGO_PKG_VERSION")))?;
