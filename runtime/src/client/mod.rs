@@ -109,4 +109,6 @@ pub fn resolve(text: &str) -> io::Result<SocketAddr> {
 }
 
 #[cfg(test)]
+mod lonely;
+#[cfg(test)]
 mod tests;
