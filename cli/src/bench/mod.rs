@@ -133,7 +133,7 @@ fn bar(clients: u32) -> ProgressBar {
     let target = if stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
     let style = ProgressStyle::with_template("{msg} [{wide_bar}] {percent:>3} %").expect("the template is one");
     let bar = ProgressBar::with_draw_target(Some(0), target).with_style(style.progress_chars("=> "));
-    bar.with_message(format!("{clients} clients"))
+    bar.with_message(report::many(clients, "client"))
 }
 
 fn page(load: &Load, servers: &Servers, runs: &[(Plan, Measured)]) -> Result<(), Failure> {

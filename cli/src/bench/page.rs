@@ -5,7 +5,7 @@ use super::{
     load::Plan,
     measured::Measured,
     plot::{Axis, Plot, escape},
-    report::processor,
+    report::{many, processor},
 };
 use crate::exit::Failure;
 use std::path::Path;
@@ -43,9 +43,10 @@ fn section(plan: &Plan, servers: &Servers, measured: &Measured) -> String {
         Some(rate) => format!("open loop, {rate} requests due a second; latency from when they were due"),
         None => format!("closed loop, resting {} between requests", plan.workload.interval),
     };
-    let heading = format!("{} clients", measured.clients);
+    let heading = many(measured.clients, "client");
+    let sessions = format!("{} on {}", many(sessions, "session"), many(connections, "connection"));
     let mut rows = vec![
-        ("load", format!("{sessions} sessions on {connections} connections; {pace}")),
+        ("load", format!("{sessions}; {pace}")),
         ("requests", format!("{} % reads", plan.workload.reads)),
         ("done a second", format!("{:.0}, {:.0} kbit/s of keys and values", measured.per_second(), measured.kbps())),
         ("done", measured.done().to_string()),
@@ -57,7 +58,7 @@ fn section(plan: &Plan, servers: &Servers, measured: &Measured) -> String {
     if measured.behind > 0 {
         rows.push(("due, never begun", measured.behind.to_string()));
     }
-    rows.push(("processor", processor(servers, measured)));
+    rows.push(("processor time of a request", processor(servers, measured)));
     let rows: String = rows
         .iter()
         .map(|(name, value)| format!("<tr><th>{}</th><td>{}</td></tr>\n", escape(name), escape(value)))
@@ -112,7 +113,7 @@ fn percentiles(runs: &[(Plan, Measured)]) -> String {
     let quantiles = (0..=10 * nines).map(|tenth| 1.0 - 10f64.powf(-f64::from(tenth) / 10.0));
     let lines = shown.iter().map(|(clients, all)| {
         let points = quantiles.clone().map(|quantile| (quantile, ms(all.value_at_quantile(quantile))));
-        (format!("{clients} clients"), points.collect())
+        (many(*clients, "client"), points.collect())
     });
     let filled = || shown.iter().filter(|(_, all)| !all.is_empty());
     let least = filled().map(|(_, all)| ms(all.min())).fold(f64::MAX, f64::min);

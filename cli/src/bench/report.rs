@@ -60,7 +60,7 @@ pub fn run(global: &Global, plan: &Plan, servers: &Servers, measured: &Measured)
             measured.clients, measured.behind
         ));
     }
-    say(processor(servers, measured));
+    say(format!("processor time of a request: {}", processor(servers, measured)));
     data(text.as_bytes())
 }
 
@@ -89,6 +89,11 @@ fn sweep_row(measured: &Measured) -> Vec<String> {
     row
 }
 
+/// So many of them, in words.
+pub fn many(count: u32, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
 /// What a request cost in processor time, as far as that is known.
 pub fn processor(servers: &Servers, measured: &Measured) -> String {
     let (client, by_servers) = measured.processor_us();
@@ -97,7 +102,7 @@ pub fn processor(servers: &Servers, measured: &Measured) -> String {
         (Some(us), None) => format!("{us:.1} us"),
         (None, _) => "not known".to_owned(),
     };
-    format!("processor time of a request: servers {by_servers}, load generator {client:.1} us")
+    format!("servers {by_servers}, load generator {client:.1} us")
 }
 
 fn times_table(rows: &[(&str, &Histogram<u64>)]) -> String {
