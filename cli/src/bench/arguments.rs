@@ -41,7 +41,7 @@ pub struct BenchSweep {
 /// said here.
 #[derive(Args, Clone, Debug)]
 pub struct Load {
-    /// A workload file: [config] with reads, interval, keys, keySize, valueSize, requests
+    /// A workload file, whose section "config" says reads, interval, keys, keySize, valueSize, requests
     #[arg(long, value_name = "FILE")]
     pub workload: Option<PathBuf>,
     /// How many in a hundred requests are reads [default: 0]

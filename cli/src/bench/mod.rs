@@ -49,7 +49,7 @@ pub fn run(global: &Global, bench: &BenchRun) -> Result<Exit, Failure> {
         let runs = [one(plan, servers, tables.as_mut())?];
         let [(plan, measured)] = &runs;
         report::run(global, plan, servers, measured)?;
-        page(&bench.load, servers, &runs)?;
+        write_page(&bench.load, servers, &runs)?;
         verdict(&runs)
     })
 }
@@ -69,7 +69,7 @@ pub fn sweep(global: &Global, bench: &BenchSweep) -> Result<Exit, Failure> {
             runs.push(one(plan, servers, tables.as_mut())?);
         }
         report::sweep(global, servers, &runs)?;
-        page(&bench.load, servers, &runs)?;
+        write_page(&bench.load, servers, &runs)?;
         verdict(&runs)
     })
 }
@@ -136,7 +136,7 @@ fn bar(clients: u32) -> ProgressBar {
     bar.with_message(report::many(clients, "client"))
 }
 
-fn page(load: &Load, servers: &Servers, runs: &[(Plan, Measured)]) -> Result<(), Failure> {
+fn write_page(load: &Load, servers: &Servers, runs: &[(Plan, Measured)]) -> Result<(), Failure> {
     match &load.html {
         Some(path) => page::write(path, servers, runs),
         None => Ok(()),
