@@ -1,13 +1,17 @@
 //! `ios bench run` and `sweep` with real servers: every option shows its effect in what is printed, written or stored
 
+#![allow(clippy::disallowed_methods, reason = "a test in real time")]
+
 mod fixture;
 
-use fixture::{Cluster, IOS, assert_success, clean};
+use fixture::{Cluster, IOS, assert_success, clean, eventually};
+use rustix::process::Signal;
 use serde_json::Value;
 use std::{
     fs,
     path::Path,
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
+    time::Duration,
 };
 
 /// A short run of the cluster, told in JSON.
@@ -97,6 +101,26 @@ fn an_open_loop_asks_as_often_as_is_due_and_says_what_nobody_began() {
     let (done, behind) = (run["done"].as_u64().unwrap(), run["behind"].as_u64().unwrap());
     assert!(behind > 500_000 && done + behind == 1_000_000, "{run}");
     assert!(run["latency"][0]["max_ns"].as_u64().unwrap() > 500_000_000, "{run}");
+}
+
+#[test]
+fn what_may_have_been_done_is_counted_apart() {
+    let mut cluster = single();
+    let mut command = cluster.command(&["bench", "run", "-o", "json", "--seconds", "2", "--clients", "8"]);
+    command.args(["--warm-up", "0s", "--timeout", "300ms"]).stdout(Stdio::piped());
+    let child = command.spawn().unwrap();
+    eventually("puts are made", || cluster.status(0).is_some_and(|status| status.revision.0 > 100));
+    // Longer than what was sent is waited for, and what follows it.
+    cluster.signal(0, Signal::STOP);
+    std::thread::sleep(Duration::from_millis(900));
+    cluster.signal(0, Signal::CONT);
+    let output = child.wait_with_output().unwrap();
+    assert_success(&output);
+    let run: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let number = |name: &str| run[name].as_u64().unwrap();
+    assert!(number("unknown") > 0 && number("done") > 50, "some writes were under way: {run}");
+    assert_eq!(number("done"), count(&run, "put"), "only what was done has a latency: {run}");
+    assert!(run["unknown_last"].as_str().unwrap().contains("no answer came in time"), "{run}");
 }
 
 #[test]
