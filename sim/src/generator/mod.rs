@@ -96,9 +96,9 @@ struct Kinds {
     clocks: bool,
     slow: bool,
     clients: bool,
-    /// None where a lease is: it states no bound on leaps.
-    leaps: bool,
     clogs: bool,
+    /// None of these where a lease is: it states no bound on leaps, and what attacks it needs its messages in time.
+    leaps: bool,
     order: bool,
     queues: bool,
 }
@@ -123,10 +123,10 @@ fn swarm(draw: &mut Draw, seed: u64) -> Scenario {
         clocks: on(),
         slow: on(),
         clients: on(),
-        leaps: on() && !leased,
         clogs: on(),
-        order: on(),
-        queues: on(),
+        leaps: on() && !leased,
+        order: on() && !leased,
+        queues: on() && !leased,
     };
     let cluster = cluster(draw);
     let timeout = cluster.options.election_timeout;

@@ -15,7 +15,7 @@
 //!
 //! Bytes never written are zeros and not stored: files are created full of zeros.
 //!
-//! *Latent* bytes cannot be read until they are written again.
+//! *Latent* sectors cannot be read until something in them is written again.
 //!
 //! Absent on purpose: syncs that lie and old copies that come back, which a node cannot notice.
 
@@ -473,7 +473,9 @@ impl File {
         self.size = self.size.max(end);
         self.image.write(offset, bytes);
         if !self.latent.is_empty() {
-            let beside = |(from, to): (u64, u64)| [(from, to.min(offset)), (from.max(end), to)];
+            // A sector is written whole, with what the page cache has of the rest.
+            let (first, last) = (offset / SECTOR * SECTOR, end.next_multiple_of(SECTOR));
+            let beside = |(from, to): (u64, u64)| [(from, to.min(first)), (from.max(last), to)];
             let latent = self.latent.drain(..).flat_map(beside).filter(|(from, to)| from < to).collect();
             self.latent = latent;
         }

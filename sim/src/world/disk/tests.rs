@@ -78,6 +78,19 @@ fn after_a_failed_sync_the_bytes_are_readable_and_no_later_sync_writes_them() {
 }
 
 #[test]
+fn a_sector_that_cannot_be_read_can_be_again_once_something_in_it_is_written() {
+    let mut disk = with_segment();
+    write(&mut disk, 1, 0, bytes(b'a', 3 * SECTOR as usize));
+    disk.complete(OpId(1));
+    assert!(disk.hide(SEGMENT, 0, 2 * SECTOR) && !disk.hide(SEGMENT, 0, 2 * SECTOR));
+    let mut read = |disk: &mut SimDisk, sector: u64| disk.read(SEGMENT, sector * SECTOR, 10).map(|bytes| bytes[0]);
+    assert_eq!([0, 1, 2].map(|sector| read(&mut disk, sector)), [Err(DiskError::Io), Err(DiskError::Io), Ok(b'a')]);
+    write(&mut disk, 2, SECTOR + 100, bytes(b'b', 1));
+    disk.complete(OpId(2));
+    assert_eq!([0, 1].map(|sector| read(&mut disk, sector)), [Err(DiskError::Io), Ok(b'a')]);
+}
+
+#[test]
 fn operations_on_one_file_wait_for_each_other_and_those_that_wait_are_never_written() {
     let mut disk = with_segment();
     submit(&mut disk, 1, 1, DiskAction::Write { file: SEGMENT, writes: vec![(100, bytes(b'a', 1))] });
