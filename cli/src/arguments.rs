@@ -2,6 +2,7 @@
 
 use crate::bench::arguments::{BenchRun, BenchSweep};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use ios_core::{client::ClientOptions, ids::NodeId, message::ReadMode, time::Span};
 use std::{ffi::OsString, path::PathBuf};
 
@@ -149,6 +150,25 @@ pub enum Command {
                              ios quorum weighted:3,1,1,1/q2=4/q1=3 -n 4\n  ios quorum grid:2x3 -n 6\n  \
                              ios quorum explicit:q2=0+1,1+2/q1=1,0+2 -n 3")]
     Quorum(Quorum),
+    /// Show what lies in the data directory of a member that does not run
+    #[command(before_help = "Examples:\n  ios inspect /var/lib/ios\n  ios inspect ios-data-0 -o json")]
+    Inspect {
+        /// The directory
+        data: PathBuf,
+    },
+    /// Say what is wrong with the data directory of a member that does not run; exit 8 if something is
+    #[command(before_help = "Example:\n  ios fsck /var/lib/ios")]
+    Fsck {
+        /// The directory
+        data: PathBuf,
+    },
+    /// Print a script that completes commands and options for a shell
+    #[command(before_help = "Examples:\n  source <(ios completion bash)\n  \
+                             ios completion fish > ~/.config/fish/completions/ios.fish")]
+    Completion {
+        /// Which
+        shell: Shell,
+    },
     /// Measure
     #[command(subcommand)]
     Bench(Bench),

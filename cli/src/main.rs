@@ -10,6 +10,7 @@ mod verbs;
 mod status;
 mod bench;
 mod quorum;
+mod inspect;
 mod cluster;
 mod config;
 mod exit;
@@ -19,7 +20,7 @@ mod suggest;
 mod transfer;
 
 use arguments::{Arguments, Bench, Command};
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use exit::{Exit, Failure};
 use ios_core::ids::NodeId;
 use std::process::ExitCode;
@@ -58,6 +59,14 @@ fn run(Arguments { global, command }: Arguments) -> Result<Exit, Failure> {
         Command::Bench(Bench::Run(run)) => bench::run(&global, &run),
         Command::Bench(Bench::Sweep(sweep)) => bench::sweep(&global, &sweep),
         Command::Quorum(asked) => quorum::run(&global, &asked),
+        Command::Inspect { data } => inspect::inspect(&global, &data),
+        Command::Fsck { data } => inspect::fsck(&global, &data),
+        Command::Completion { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "ios", &mut script);
+            say::data(&script)?;
+            Ok(Exit::Ok)
+        }
         Command::Version => {
             say::line(format_args!("ios {}", env!("CARGO_PKG_VERSION")))?;
             Ok(Exit::Ok)

@@ -110,10 +110,26 @@ pub fn extents(file: FileId, writes: &[(u64, Bytes)]) -> Vec<Extent> {
         FileId::Snapshot(_) => Vec::new(),
         FileId::Segment(_) => {
             let mut extents = Vec::new();
-            runs(writes, &mut |offset, run| records(offset, run, &mut extents));
+            runs(writes, &mut |offset, run| {
+                records(offset, run, &mut extents);
+            });
             extents
         }
     }
+}
+
+/// What a whole segment file holds, around whatever cannot be made out.
+pub fn contents(bytes: &Bytes) -> Vec<Extent> {
+    let mut extents = Vec::new();
+    let mut at = 0;
+    while at < bytes.len() {
+        let before = extents.len();
+        let read = records(at as u64, &bytes.slice(at..), &mut extents);
+        // Everything begins at a multiple of eight.
+        at += if read == 0 { 8 } else { read };
+        debug_assert!(read > 0 || extents.len() == before, "what was made out has a length");
+    }
+    extents
 }
 
 /// Shows in ascending order what writes that touch make up together.
@@ -131,8 +147,8 @@ fn runs(writes: &[(u64, Bytes)], see: &mut dyn FnMut(u64, &Bytes)) {
     }
 }
 
-/// The slots and records that stand one after the other in `run`; what is neither ends it.
-fn records(start: u64, run: &Bytes, extents: &mut Vec<Extent>) {
+/// The slots and records that stand one after the other in `run`; what is neither ends it. How many bytes they are.
+fn records(start: u64, run: &Bytes, extents: &mut Vec<Extent>) -> usize {
     let mut at = 0;
     while let Some(rest) = run.get(at..) {
         let (length, fact) = if let Some(header) = Header::decode(RECORD_MAGIC, rest) {
@@ -148,6 +164,7 @@ fn records(start: u64, run: &Bytes, extents: &mut Vec<Extent>) {
         extents.extend(fact.map(|fact| Extent { offset: start + at as u64, length: length as u64, fact }));
         at += length;
     }
+    at.min(run.len())
 }
 
 fn record(header: &Header) -> Fact {

@@ -254,8 +254,15 @@ impl Held {
             return true;
         }
         if let Some(committed) = self.committed {
-            let readable = told.committed && told.accepted.is_some_and(|(_, digest)| digest == committed);
-            return readable || told.unknown.is_some_and(|unknown| unknown.committed);
+            let same = told.accepted.is_some_and(|(_, digest)| digest == committed);
+            if told.committed && same || told.unknown.is_some_and(|unknown| unknown.committed) {
+                return true;
+            }
+            // What said that it is committed may be lost. An acceptance that came later is no loss for anybody, as long
+            // as it is not older than another one that was vouched for.
+            if !(loss && same) {
+                return false;
+            }
         }
         let Some((view, digest)) = self.accepted else { return true };
         told.committed
@@ -295,4 +302,32 @@ pub struct FirstStamp {
     pub real: Time,
     /// Log time.
     pub log: Time,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_may_be_forgotten_with_a_loss_and_a_vote_never() {
+        let view = |round| View { round, node: NodeId(0) };
+        let (this, other) = (Digest(1), Digest(2));
+        let held = Held { accepted: Some((view(2), this)), committed: Some(this) };
+        let told = |round, digest, committed, certain| {
+            Some(Told { index: Index(1), accepted: Some((view(round), digest)), committed, unknown: None, certain })
+        };
+        for (entry, loss, truthful) in [
+            (told(2, this, true, true), false, true),
+            (told(2, this, false, true), false, false),
+            (told(2, this, false, true), true, true),
+            (told(3, this, false, true), true, true),
+            (told(1, this, false, true), true, false),
+            (told(1, this, false, false), true, true),
+            (told(3, other, false, true), true, false),
+            (None, true, true),
+            (None, false, false),
+        ] {
+            assert_eq!(held.is_told_by(entry, loss), truthful, "{entry:?} loss={loss}");
+        }
+    }
 }

@@ -14,7 +14,7 @@
 //!    equal, so two equal ones remain whatever a crash does to the write.
 //!
 //! What a misdirected write put there is damaged like anything else. What cannot be read are whole sectors, with
-//! whatever else they hold; so a file that has a record without a durable slot is left alone.
+//! whatever else they hold; so a file that has a record without a slot, or with a blank one, is left alone.
 //!
 //! A snapshot may rot under rule 2 alone: the identity still names it, so a node that cannot read it knows what it
 //! lost.
@@ -179,7 +179,7 @@ impl Atlas {
                 Some(index) => Choice::Snapshot(FileId::Snapshot(index.0)),
             };
         }
-        let whole = |place: &Place| damage != Damage::Unreadable || !chart.is_unsealed(place.file);
+        let whole = |place: &Place| damage != Damage::Unreadable || !chart.has_nameless(place.file);
         let fits = |place: &&(usize, &Place)| place.1.allows(part, damage) && whole(place.1);
         let all: Vec<(usize, &Place)> = chart.records.iter().enumerate().collect();
         let found = match index {
@@ -296,9 +296,9 @@ fn enter(records: &mut Vec<Place>, file: FileId, fact: &Fact, extent: (u64, u64)
     });
 }
 impl Chart {
-    /// Whether a record of the file has no durable slot.
-    fn is_unsealed(&self, file: FileId) -> bool {
-        self.records.iter().any(|place| place.file == file && place.slot.is_none())
+    /// Whether a record of the file has no durable slot, or a blank one.
+    fn has_nameless(&self, file: FileId) -> bool {
+        self.records.iter().any(|place| place.file == file && (place.slot.is_none() || place.slot_blank))
     }
 }
 
@@ -533,6 +533,8 @@ mod tests {
         atlas.disks[0].records.push(Place { index: Index(2), slot: None, ..last });
         assert_eq!(try_rot(&mut atlas, 0, RotPart::Body, Damage::Unreadable), "nothing");
         assert_eq!(try_rot(&mut atlas, 0, RotPart::Body, Damage::Bit), "done");
+        atlas.disks[0].records[1] = Place { index: Index(2), slot_blank: true, ..last };
+        assert_eq!(try_rot(&mut atlas, 0, RotPart::Body, Damage::Unreadable), "nothing");
         atlas.disks[0].records.pop();
         assert_eq!(try_rot(&mut atlas, 0, RotPart::Body, Damage::Unreadable), "done");
         assert!(atlas.disks[0].records[0].body_rotten);

@@ -83,7 +83,7 @@ fn a_sector_that_cannot_be_read_can_be_again_once_something_in_it_is_written() {
     write(&mut disk, 1, 0, bytes(b'a', 3 * SECTOR as usize));
     disk.complete(OpId(1));
     assert!(disk.hide(SEGMENT, 0, 2 * SECTOR) && !disk.hide(SEGMENT, 0, 2 * SECTOR));
-    let mut read = |disk: &mut SimDisk, sector: u64| disk.read(SEGMENT, sector * SECTOR, 10).map(|bytes| bytes[0]);
+    let read = |disk: &mut SimDisk, sector: u64| disk.read(SEGMENT, sector * SECTOR, 10).map(|bytes| bytes[0]);
     assert_eq!([0, 1, 2].map(|sector| read(&mut disk, sector)), [Err(DiskError::Io), Err(DiskError::Io), Ok(b'a')]);
     write(&mut disk, 2, SECTOR + 100, bytes(b'b', 1));
     disk.complete(OpId(2));
