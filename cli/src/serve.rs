@@ -59,7 +59,7 @@ pub fn serve(global: &Global, serve: &Serve) -> Result<Exit, Failure> {
 pub fn start(file: &ClusterFile, id: NodeId, data: PathBuf) -> Result<Server, Failure> {
     let mut peers = std::collections::BTreeMap::new();
     for member in &file.members {
-        peers.insert(member.id, resolve(&member.peer)?);
+        peers.insert(member.id, member.peer.clone());
     }
     let member = file.member(id).expect("checked by the caller");
     let config = ServerConfig {

@@ -1,6 +1,7 @@
 //! One node as a thread of this process: made from a configuration and a data directory, stopped by a handle.
 
 use crate::{
+    client::resolve,
     clock::Clock,
     directory::{Directory, DirectoryError},
     disk::{Disk, Files, Persistence},
@@ -41,8 +42,9 @@ pub struct ServerConfig {
     pub configuration: Configuration,
     /// The node's own settings.
     pub options: Options,
-    /// Where each member listens for the others, this one included.
-    pub peers: BTreeMap<NodeId, SocketAddr>,
+    /// Where each member listens for the others, this one included, as `host:port`. Names of others are looked up
+    /// whenever they are connected to.
+    pub peers: BTreeMap<NodeId, String>,
     /// Where this one listens for clients.
     pub clients: SocketAddr,
     /// Most client connections at a time.
@@ -74,6 +76,13 @@ pub enum ServerError {
         /// What the system said.
         error: io::Error,
     },
+    /// The name of an address to listen on leads nowhere.
+    Name {
+        /// Which.
+        name: String,
+        /// What the system said.
+        error: io::Error,
+    },
     /// The configuration has no address for the node itself.
     NoAddress(NodeId),
     /// The system refused something else.
@@ -100,6 +109,9 @@ impl fmt::Display for ServerError {
                 "cannot listen for {whom} on {address}: {error}. Check that the address belongs to this machine and \
                  that the port is open to this user"
             ),
+            Self::Name { name, error } => {
+                write!(f, "cannot listen on {name}: {error}. It must be an address or a name of this machine")
+            }
             Self::NoAddress(node) => write!(f, "{node} is not among the members, so it has no address to listen on"),
             Self::System { doing, error } => write!(f, "cannot {doing}: {error}"),
         }
@@ -148,7 +160,8 @@ impl Server {
         raise_file_limit(config.clients_max);
         let mut directory = Directory::open(&config.data).map_err(ServerError::Directory)?;
         let own = config.peers.get(&config.node).ok_or(ServerError::NoAddress(config.node))?;
-        let mut peers = Peers::new(config.node, &config.peers, listen(*own, "peers")?);
+        let own_address = resolve(own).map_err(|error| ServerError::Name { name: own.clone(), error })?;
+        let peer_listener = listen(own_address, "peers")?;
         let mut clients = Clients::new(listen(config.clients, "clients")?, config.clients_max);
         let mut clock = Clock::default();
         let forgetful = config.options.journal.persistence == options::Persistence::None;
@@ -163,13 +176,15 @@ impl Server {
 
         let poll = Poll::new().map_err(system("make a poll"))?;
         let waker = Waker::new(poll.registry(), Source::Waker.token()).map_err(system("make a waker"))?;
+        let waker = Arc::new(waker);
+        let mut peers = Peers::new(config.node, &config.peers, peer_listener, &waker)
+            .map_err(system("start a thread that looks names up"))?;
         for (listener, source) in
             [(peers.listener(), Source::PeerListener), (clients.listener(), Source::ClientListener)]
         {
             let registered = poll.registry().register(listener, source.token(), Interest::READABLE);
             registered.map_err(system("poll a listening socket"))?;
         }
-        let waker = Arc::new(waker);
         let disk = Disk::start(directory.path(), config.persistence, &waker).map_err(system("start a disk thread"))?;
         let stopper = Stopper { stop: Arc::default(), waker };
         tracing::info!(

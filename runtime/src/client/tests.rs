@@ -30,14 +30,14 @@ impl Alone {
         let root = tempfile::tempdir().unwrap();
         // An address of its own: the whole of 127.0.0.0/8 is this machine's.
         let [a, b, c, ..] = random().unwrap().to_le_bytes().map(|byte| byte.clamp(1, 254));
-        let (peers, clients) = (([127, a, b, c], 7100).into(), SocketAddr::from(([127, a, b, c], 7200)));
+        let (peers, clients) = (SocketAddr::from(([127, a, b, c], 7100)), SocketAddr::from(([127, a, b, c], 7200)));
         let node = NodeId(0);
         let configuration = Configuration::new(ConfigurationDraft { members: vec![node], ..Default::default() });
         let config = ServerConfig {
             node,
             configuration: configuration.unwrap(),
             options: Options::default(),
-            peers: BTreeMap::from([(node, peers)]),
+            peers: BTreeMap::from([(node, peers.to_string())]),
             clients,
             clients_max: 64,
             data: root.path().join("n0"),

@@ -2,6 +2,7 @@
 
 pub mod stream;
 pub(crate) mod clients;
+mod names;
 pub(crate) mod peers;
 
 use mio::Token;

@@ -12,7 +12,11 @@
 //! round of Hellos. Reading needs no bound of its own, because each message is consumed at once and one unfinished
 //! frame is held.
 
-use super::{Source, stream::Stream};
+use super::{
+    Source,
+    names::{Address, Names},
+    stream::Stream,
+};
 use bytes::Bytes;
 use ios_core::{
     ids::{NodeId, NodeSet},
@@ -21,7 +25,7 @@ use ios_core::{
     time::{Span, Time},
 };
 use mio::{
-    Interest, Registry,
+    Interest, Registry, Waker,
     event::Event,
     net::{TcpListener, TcpStream},
 };
@@ -29,6 +33,7 @@ use std::{
     collections::{BTreeMap, VecDeque},
     io,
     net::SocketAddr,
+    sync::Arc,
 };
 
 /// Most bytes queued for one peer.
@@ -58,6 +63,8 @@ pub(crate) struct Peers {
     /// The connection that carries each peer's messages.
     up: BTreeMap<NodeId, u64>,
     dials: BTreeMap<NodeId, Dial>,
+    /// If a peer that is dialled has a name instead of an address.
+    names: Option<Names>,
     /// Messages that did not fit into a queue, since the start.
     dropped: u64,
 }
@@ -76,20 +83,34 @@ enum Stage {
 
 /// A peer that this node connects to.
 struct Dial {
-    address: SocketAddr,
+    address: Address,
+    attempts: usize,
     pause: Span,
-    /// When to try next; `None` while a connection is there or under way.
+    /// When to try next; `None` while a connection is there or under way, or its name is being looked up.
     next_at: Option<Time>,
 }
 
 impl Peers {
-    /// Links from `me` to the peers at `addresses` through `listener`.
-    pub(crate) fn new(me: NodeId, addresses: &BTreeMap<NodeId, SocketAddr>, listener: TcpListener) -> Self {
+    /// Links from `me` to the peers at `addresses`, each `host:port`, through `listener`. What is found out beside the
+    /// loop wakes it.
+    pub(crate) fn new(
+        me: NodeId,
+        addresses: &BTreeMap<NodeId, String>,
+        listener: TcpListener,
+        waker: &Arc<Waker>,
+    ) -> io::Result<Self> {
         let others: NodeSet = addresses.keys().copied().filter(|peer| *peer != me).collect();
         let lower = addresses.iter().filter(|(peer, _)| **peer < me);
-        let dials = lower
-            .map(|(peer, address)| (*peer, Dial { address: *address, pause: PAUSE_MIN, next_at: Some(Time::ZERO) }));
-        Self {
+        let dial = |text: &String| Dial {
+            address: Address::of(text),
+            attempts: 0,
+            pause: PAUSE_MIN,
+            next_at: Some(Time::ZERO),
+        };
+        let dials: BTreeMap<NodeId, Dial> = lower.map(|(peer, text)| (*peer, dial(text))).collect();
+        let named = dials.values().any(|dial| matches!(dial.address, Address::Named(_)));
+        let names = if named { Some(Names::start(waker.clone())?) } else { None };
+        Ok(Self {
             me,
             others,
             listener,
@@ -97,9 +118,10 @@ impl Peers {
             sockets: BTreeMap::new(),
             next: 0,
             up: BTreeMap::new(),
-            dials: dials.collect(),
+            dials,
+            names,
             dropped: 0,
-        }
+        })
     }
 
     /// The listening socket, to register it with a poll.
@@ -222,20 +244,24 @@ impl Peers {
     }
 
     fn dial(&mut self, now: Time, registry: &Registry) {
-        let due: Vec<(NodeId, SocketAddr)> = self
-            .dials
-            .iter_mut()
-            .filter(|(_, dial)| dial.next_at.is_some_and(|at| at <= now))
-            .map(|(peer, dial)| {
-                dial.next_at = None;
-                (*peer, dial.address)
-            })
-            .collect();
-        for (peer, address) in due {
+        let mut known: Vec<(NodeId, io::Result<Vec<SocketAddr>>)> = Vec::new();
+        for (peer, dial) in self.dials.iter_mut().filter(|(_, dial)| dial.next_at.is_some_and(|at| at <= now)) {
+            dial.next_at = None;
+            match (&dial.address, &self.names) {
+                (Address::Fixed(address), _) => known.push((*peer, Ok(vec![*address]))),
+                (Address::Named(name), Some(names)) => names.ask(*peer, name),
+                (Address::Named(_), None) => unreachable!("where there is a name somebody looks it up"),
+            }
+        }
+        known.extend(self.names.iter().flat_map(|names| std::iter::from_fn(|| names.found())));
+        for (peer, addresses) in known {
+            let dial = self.dials.get_mut(&peer).expect("only who is dialled is looked up");
+            // Where there are several, each gets its turn.
+            let begun = addresses.and_then(|all| TcpStream::connect(all[dial.attempts % all.len()]));
+            dial.attempts = dial.attempts.wrapping_add(1);
             let stage = Stage::Dialling { peer, until: now + DIAL_WITHIN };
-            let begun = TcpStream::connect(address).and_then(|socket| self.adopt(socket, stage, registry));
-            if let Err(error) = begun {
-                tracing::debug!(%peer, %address, %error, "connecting failed");
+            if let Err(error) = begun.and_then(|socket| self.adopt(socket, stage, registry)) {
+                tracing::debug!(%peer, address = ?self.dials[&peer].address, %error, "connecting failed");
                 self.retry(now, peer);
             }
         }

@@ -9,11 +9,12 @@ use ios_core::{
     time::{Span, Time},
     wire::{Encoder, FrameReader, Framed},
 };
-use mio::{Events, Interest, Poll, net::TcpListener};
+use mio::{Events, Interest, Poll, Waker, net::TcpListener};
 use std::{
     collections::{BTreeMap, VecDeque},
     io::{self, Read, Write},
     net::{SocketAddr, TcpStream},
+    sync::Arc,
     time::Duration,
 };
 
@@ -218,8 +219,14 @@ struct PeerSide {
 
 impl PeerSide {
     fn new(id: u8, addresses: &BTreeMap<NodeId, SocketAddr>, listener: TcpListener) -> Self {
+        let addresses = addresses.iter().map(|(peer, address)| (*peer, address.to_string()));
+        Self::named(id, &addresses.collect(), listener)
+    }
+
+    fn named(id: u8, addresses: &BTreeMap<NodeId, String>, listener: TcpListener) -> Self {
         let poll = Poll::new().unwrap();
-        let mut peers = Peers::new(NodeId(id), addresses, listener);
+        let waker = Arc::new(Waker::new(poll.registry(), Source::Waker.token()).unwrap());
+        let mut peers = Peers::new(NodeId(id), addresses, listener, &waker).unwrap();
         poll.registry().register(peers.listener(), Source::PeerListener.token(), Interest::READABLE).unwrap();
         Self { id: NodeId(id), poll, peers, inputs: VecDeque::new() }
     }
@@ -230,6 +237,7 @@ impl PeerSide {
         self.poll.poll(&mut events, Some(Duration::from_millis(10))).unwrap();
         for event in &events {
             match Source::of(event.token()) {
+                Source::Waker => {}
                 Source::PeerListener => self.peers.listener_ready(),
                 Source::Peer(number) => self.peers.ready(number, event),
                 other => panic!("{other:?}"),
@@ -302,6 +310,27 @@ fn two_members_have_one_link_that_carries_messages_both_ways() {
     run(&mut [&mut low, &mut high], &mut now, |sides| sides[1].hears(0, &question));
     assert_eq!((low.links(1, true), high.links(0, true)), (1, 1), "one link, told once at each end");
     assert_eq!((low.links(1, false), high.links(0, false)), (0, 0));
+}
+
+#[test]
+fn a_peer_with_a_name_is_found_whichever_of_its_addresses_answers() {
+    let (low, address) = listener();
+    let (high, high_address) = listener();
+    let mut low = PeerSide::new(0, &BTreeMap::from([(NodeId(0), address), (NodeId(1), high_address)]), low);
+    let named = |name: String| BTreeMap::from([(NodeId(0), name), (NodeId(1), high_address.to_string())]);
+    let mut high = PeerSide::named(1, &named(format!("localhost:{}", address.port())), high);
+    let mut now = Time(1);
+    run(&mut [&mut low, &mut high], &mut now, |sides| sides[0].links(1, true) == 1 && sides[1].links(0, true) == 1);
+    // A name that leads nowhere is looked up again and again, and harms nobody.
+    let (lost, _) = listener();
+    let mut lost = PeerSide::named(1, &named("no-such-name.invalid:1".to_owned()), lost);
+    let mut turns = 0;
+    run(&mut [&mut lost], &mut now, |_| {
+        turns += 1;
+        turns > 50
+    });
+    assert_eq!(lost.links(0, true), 0);
+    assert!(lost.peers.deadline().is_some(), "it is tried again");
 }
 
 #[test]
