@@ -205,6 +205,9 @@ pub struct Serve {
     /// Format the data directory first if it is empty or missing
     #[arg(long)]
     pub init: bool,
+    /// Speak HTTP here too, whatever the configuration says: metrics, health, and commands in words
+    #[arg(long, value_name = "HOST:PORT", env = "IOS_HTTP")]
+    pub http: Option<String>,
     /// Stop in good order when standard input ends, as under a parent that holds a pipe
     #[arg(long)]
     pub until_eof: bool,
@@ -216,7 +219,7 @@ pub struct Dev {
     /// How many members
     #[arg(short, long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=10))]
     pub nodes: u8,
-    /// The first member's port for clients; the ports for peers begin ten above
+    /// The first member's port for clients; the ports for peers begin 10 above, those for HTTP 4265
     #[arg(long, value_name = "PORT", default_value_t = crate::config::CLIENT_PORT)]
     pub base_port: u16,
     /// Where data is kept; a temporary directory, removed at the end, if not given

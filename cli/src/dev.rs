@@ -34,10 +34,12 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 const ASK_WITHIN: Span = Span::millis(200);
 /// Peers listen this far above clients, as by default elsewhere.
 const PEERS_ABOVE: u16 = crate::config::PEER_PORT - crate::config::CLIENT_PORT;
+/// And so far above clients is HTTP.
+const HTTP_ABOVE: u16 = crate::config::HTTP_PORT - crate::config::CLIENT_PORT;
 
 /// Runs a cluster until it is told to stop.
 pub fn run(global: &Global, dev: &Dev) -> Result<Exit, Failure> {
-    if dev.base_port.checked_add(PEERS_ABOVE + u16::from(dev.nodes)).is_none() {
+    if dev.base_port.checked_add(HTTP_ABOVE + u16::from(dev.nodes)).is_none() {
         return Err(Failure::new(
             Exit::Usage,
             format!("base port {} leaves no room for {} nodes", dev.base_port, dev.nodes),
@@ -76,9 +78,11 @@ fn run_in(global: &Global, dev: &Dev, root: &Path) -> Result<Exit, Failure> {
 fn write_config(dev: &Dev, path: &Path) -> Result<(), Failure> {
     let mut text = String::new();
     for id in 0..u16::from(dev.nodes) {
-        let (client, peer) = (dev.base_port + id, dev.base_port + PEERS_ABOVE + id);
+        let client = dev.base_port + id;
+        let (peer, http) = (client + PEERS_ABOVE, client + HTTP_ABOVE);
         text.push_str(&format!(
-            "[[member]]\nid = {id}\npeer = \"127.0.0.1:{peer}\"\nclient = \"127.0.0.1:{client}\"\n\n"
+            "[[member]]\nid = {id}\npeer = \"127.0.0.1:{peer}\"\nclient = \"127.0.0.1:{client}\"\n\
+             http = \"127.0.0.1:{http}\"\n\n"
         ));
     }
     match fs::read_to_string(path) {
@@ -160,11 +164,14 @@ fn announce(dev: &Dev, root: &Path, config: &Path, members: &[Member]) -> Result
     line(format_args!("a cluster of {} in {}; Ctrl-C stops it", dev.nodes, root.display()))?;
     for Member { id, child, .. } in members {
         let client = dev.base_port + u16::from(*id);
-        let (peer, pid) = (client + PEERS_ABOVE, child.id());
-        line(format_args!("  n{id}  clients 127.0.0.1:{client}  peers 127.0.0.1:{peer}  pid {pid}"))?;
+        let (peer, http, pid) = (client + PEERS_ABOVE, client + HTTP_ABOVE, child.id());
+        line(format_args!(
+            "  n{id}  clients 127.0.0.1:{client}  peers 127.0.0.1:{peer}  http 127.0.0.1:{http}  pid {pid}"
+        ))?;
     }
     line(format_args!("talk to it:  ios --config {}", config.display()))?;
-    line(format_args!("look at it:  ios status --config {}", config.display()))
+    line(format_args!("look at it:  ios status --config {}", config.display()))?;
+    line(format_args!("or by HTTP:  curl http://127.0.0.1:{}/readyz?verbose", dev.base_port + HTTP_ABOVE))
 }
 
 /// True once somebody wants this process to end.

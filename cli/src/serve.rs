@@ -11,6 +11,7 @@ use ios_core::ids::NodeId;
 use runtime::{
     End,
     directory::Directory,
+    http::HttpConfig,
     server::{self, Server, ServerConfig, ServerError, Stopper},
 };
 use signal_hook::{
@@ -34,9 +35,12 @@ pub fn init(global: &Global, place: &Place) -> Result<Exit, Failure> {
 
 /// Runs one node until it is told to stop or must not go on.
 pub fn serve(global: &Global, serve: &Serve) -> Result<Exit, Failure> {
-    let file = file(global)?;
+    let mut file = file(global)?;
     let id = serve.place.id;
     member(&file, id, global)?;
+    if let Some(http) = &serve.http {
+        file.serve_http(id, http.clone());
+    }
     let data = data(&serve.place);
     if serve.init && Directory::is_blank(&data).map_err(|error| Failure::server(ServerError::Directory(error)))? {
         server::format(&data, id, &file.configuration).map_err(Failure::server)?;
@@ -62,6 +66,10 @@ pub fn start(file: &ClusterFile, id: NodeId, data: PathBuf) -> Result<Server, Fa
         peers.insert(member.id, member.peer.clone());
     }
     let member = file.member(id).expect("checked by the caller");
+    let http = match &member.http {
+        Some(address) => Some(HttpConfig { address: resolve(address)?, members: file.http_addresses() }),
+        None => None,
+    };
     let config = ServerConfig {
         node: id,
         configuration: file.configuration.clone(),
@@ -69,6 +77,8 @@ pub fn start(file: &ClusterFile, id: NodeId, data: PathBuf) -> Result<Server, Fa
         peers,
         clients: resolve(&member.client)?,
         clients_max: file.clients_max,
+        http,
+        language: file.application.clone(),
         data,
         persistence: file.persistence,
     };

@@ -345,6 +345,7 @@ fn dev_runs_a_cluster_and_takes_it_down_again() {
     }
     for port in port..port + 3 {
         assert!(said.contains(&format!("clients 127.0.0.1:{port}")), "{said}");
+        assert!(said.contains(&format!("http 127.0.0.1:{}", port + HTTP_ABOVE)), "{said}");
     }
     let say = |arguments: &[&str]| {
         let mut command = Command::new(IOS);
@@ -362,10 +363,16 @@ fn dev_runs_a_cluster_and_takes_it_down_again() {
     assert!(data.join("n0/identity").exists(), "named data stays");
 }
 
-/// The first of thirteen neighbouring ports that nobody uses now.
+/// How far above clients `ios dev` has its members speak HTTP.
+const HTTP_ABOVE: u16 = 4265;
+
+/// The first of thirteen neighbouring ports that nobody uses now, nor those for HTTP above them.
 fn free_ports() -> u16 {
     let mut from = 21_000 + (std::process::id() % 300) as u16 * 100;
-    while !(from..from + 13).all(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()) {
+    while !(from..from + 13)
+        .chain(from + HTTP_ABOVE..from + HTTP_ABOVE + 3)
+        .all(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok())
+    {
         from += 17;
     }
     from

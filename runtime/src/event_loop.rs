@@ -13,6 +13,8 @@
 use crate::{
     clock::{Clock, until},
     disk::Disk,
+    http::{Http, Vitals},
+    inside::{Asker, Inside},
     links::{Source, clients::Clients, peers::Peers},
     notes::Counters,
 };
@@ -64,10 +66,21 @@ pub(crate) struct EventLoop<S> {
     pub(crate) poll: Poll,
     pub(crate) peers: Peers,
     pub(crate) clients: Clients,
+    pub(crate) http: Option<Http>,
+    /// Asks the node on behalf of those who speak no frames.
+    pub(crate) inside: Inside,
     pub(crate) disk: Disk,
     pub(crate) stop: Arc<AtomicBool>,
     pub(crate) counters: Counters,
     state: Turn,
+}
+
+/// Everybody a node talks to.
+pub(crate) struct Ends {
+    pub(crate) peers: Peers,
+    pub(crate) clients: Clients,
+    pub(crate) http: Option<Http>,
+    pub(crate) inside: Inside,
 }
 
 /// What one turn works with; kept for its memory.
@@ -84,15 +97,7 @@ struct Turn {
 }
 
 impl<S: Service> EventLoop<S> {
-    pub(crate) fn new(
-        node: Node<S>,
-        clock: Clock,
-        poll: Poll,
-        peers: Peers,
-        clients: Clients,
-        disk: Disk,
-        stop: Arc<AtomicBool>,
-    ) -> Self {
+    pub(crate) fn new(node: Node<S>, clock: Clock, poll: Poll, ends: Ends, disk: Disk, stop: Arc<AtomicBool>) -> Self {
         let state = Turn {
             inputs: VecDeque::new(),
             out: Vec::new(),
@@ -102,7 +107,9 @@ impl<S: Service> EventLoop<S> {
             polled: false,
             stopping: false,
         };
-        Self { node, clock, poll, peers, clients, disk, stop, counters: Counters::default(), state }
+        let Ends { peers, clients, http, inside } = ends;
+        let counters = Counters::default();
+        Self { node, clock, poll, peers, clients, http, inside, disk, stop, counters, state }
     }
 
     /// Runs until the node stops or must not go on.
@@ -132,7 +139,13 @@ impl<S: Service> EventLoop<S> {
 
     fn wait(&mut self, events: &mut Events) -> io::Result<()> {
         let busy = !self.state.inputs.is_empty() || self.peers.is_ready();
-        let deadlines = [self.node.deadline().map(|(at, _)| at), self.peers.deadline(), self.clients.deadline()];
+        let deadlines = [
+            self.node.deadline().map(|(at, _)| at),
+            self.peers.deadline(),
+            self.clients.deadline(),
+            self.http.as_ref().and_then(Http::deadline),
+            self.inside.deadline(),
+        ];
         let timeout = match deadlines.into_iter().flatten().min() {
             _ if busy => Some(Duration::ZERO),
             Some(deadline) => Some(until(self.clock.now(), deadline)),
@@ -150,6 +163,8 @@ impl<S: Service> EventLoop<S> {
                 Source::ClientListener => self.clients.listener_ready(),
                 Source::Peer(number) => self.peers.ready(number, event),
                 Source::Client(number) => self.clients.ready(number, event),
+                Source::HttpListener => self.http.iter_mut().for_each(Http::listener_ready),
+                Source::Http(number) => self.http.iter_mut().for_each(|http| http.ready(number, event)),
             }
         }
     }
@@ -163,9 +178,40 @@ impl<S: Service> EventLoop<S> {
         }
         self.peers.turn(now, self.poll.registry(), scratch, inputs);
         self.clients.turn(now, self.poll.registry(), scratch, inputs);
+        self.inside.wake(now, inputs);
         if self.stop.load(Ordering::Acquire) && !*stopping {
             *stopping = true;
             inputs.push_back(Input::Shutdown);
+        }
+        self.serve_http();
+    }
+
+    /// Answers what is asked by HTTP, or has it asked inside.
+    fn serve_http(&mut self) {
+        let Some(http) = &mut self.http else { return };
+        let now = self.clock.now();
+        http.turn(now, self.poll.registry(), &mut self.state.scratch);
+        if http.is_asked() {
+            let vitals = Vitals {
+                status: self.node.status(),
+                counters: &self.counters,
+                clients: self.clients.count(),
+                links_up: self.peers.links_up(),
+                dropped: self.peers.dropped(),
+                rounds: self.disk.times(),
+                disk_outstanding: self.disk.outstanding(),
+            };
+            http.answer_all(now, &vitals, &mut self.inside, &mut self.state.inputs);
+        }
+    }
+
+    /// Hands on what was asked inside and has ended.
+    fn tell_outcomes(&mut self) {
+        let now = self.clock.now();
+        for (asker, outcome) in self.inside.ended() {
+            match asker {
+                Asker::Http(number) => self.http.iter_mut().for_each(|http| http.complete(now, number, &outcome)),
+            }
         }
     }
 
@@ -190,9 +236,11 @@ impl<S: Service> EventLoop<S> {
             if let Some(end) = self.queue_outputs() {
                 return Ok(Some(end));
             }
+            self.tell_outcomes();
             let now = self.clock.now();
             self.peers.flush(now, &mut self.state.inputs);
             self.clients.flush(&mut self.state.inputs);
+            self.http.iter_mut().for_each(|http| http.flush(now));
             if !self.idle_but_for_the_disk(events)? {
                 for (op, action) in self.state.operations.drain(..) {
                     self.disk.submit(op, action);
@@ -219,6 +267,7 @@ impl<S: Service> EventLoop<S> {
 
     /// Sorts the node's outputs into queues.
     fn queue_outputs(&mut self) -> Option<End> {
+        let now = self.clock.now();
         let Turn { inputs, out, operations, encoder, .. } = &mut self.state;
         for output in out.drain(..) {
             match output {
@@ -226,6 +275,9 @@ impl<S: Service> EventLoop<S> {
                     if let Ok(chunks) = encode(encoder, &message) {
                         self.peers.send(to, chunks);
                     }
+                }
+                Output::Reply { connection, response } if Inside::owns(connection) => {
+                    self.inside.reply(now, connection, response, inputs);
                 }
                 Output::Reply { connection, response } => match encode(encoder, &response) {
                     Ok(chunks) => self.clients.send(connection, chunks, inputs),
@@ -236,6 +288,9 @@ impl<S: Service> EventLoop<S> {
                         }
                     }
                 },
+                Output::Close { connection, .. } if Inside::owns(connection) => {
+                    self.inside.hang_up(now, connection, inputs);
+                }
                 Output::Close { connection, .. } => self.clients.hang_up(connection),
                 Output::Disk { op, action } => operations.push((op, action)),
                 Output::Note(note) => self.counters.take(&note),
@@ -250,10 +305,14 @@ impl<S: Service> EventLoop<S> {
     fn linger(&mut self, events: &mut Events) {
         let deadline = self.clock.now() + LINGER;
         let mut nobody_asks = VecDeque::new();
+        self.tell_outcomes();
+        self.http.iter_mut().for_each(|http| http.stop(self.clock.now()));
         loop {
-            self.clients.flush(&mut nobody_asks);
             let now = self.clock.now();
-            if !self.clients.has_unsent() || now >= deadline {
+            self.clients.flush(&mut nobody_asks);
+            self.http.iter_mut().for_each(|http| http.flush(now));
+            let has_unsent = self.clients.has_unsent() || self.http.as_ref().is_some_and(Http::has_unsent);
+            if !has_unsent || now >= deadline {
                 return;
             }
             if poll(&mut self.poll, events, Some(until(now, deadline))).is_err() {

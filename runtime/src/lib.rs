@@ -7,6 +7,8 @@
 pub mod server;
 pub mod client;
 mod event_loop;
+pub mod http;
+mod inside;
 mod links;
 pub mod disk;
 pub mod directory;

@@ -14,6 +14,11 @@ impl Counters {
         log(note);
     }
 
+    /// Every name that came, and how often.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.0.iter().map(|(name, count)| (*name, *count))
+    }
+
     /// How often notes of this name came.
     pub fn get(&self, name: &str) -> u64 {
         self.0.get(name).copied().unwrap_or_default()

@@ -5,7 +5,9 @@ use crate::{
     clock::Clock,
     directory::{Directory, DirectoryError},
     disk::{Disk, Files, Persistence},
-    event_loop::{End, EventLoop},
+    event_loop::{End, Ends, EventLoop},
+    http::{self, Http, HttpConfig, Manners},
+    inside::Inside,
     links::{Source, clients::Clients, peers::Peers},
     notes::Counters,
 };
@@ -16,7 +18,7 @@ use ios_core::{
     interface::DiskResult,
     journal,
     options::{self, Options},
-    service::Service,
+    service::{Application, Service},
 };
 use mio::{Interest, Poll, Waker, net::TcpListener};
 use std::{
@@ -49,6 +51,10 @@ pub struct ServerConfig {
     pub clients: SocketAddr,
     /// Most client connections at a time.
     pub clients_max: usize,
+    /// Where it speaks HTTP, if it does.
+    pub http: Option<HttpConfig>,
+    /// In which language those ask who send words.
+    pub language: Application,
     /// The data directory, formatted before.
     pub data: PathBuf,
     /// How writes are made durable.
@@ -157,12 +163,19 @@ impl Server {
     /// Opens the node and starts its thread. What can go wrong beforehand is an error here; afterwards only
     /// [`Server::join`] tells.
     pub fn start<S: Service + Send + 'static>(config: ServerConfig, service: S) -> Result<Self, ServerError> {
-        raise_file_limit(config.clients_max);
+        raise_file_limit(config.clients_max + config.http.as_ref().map_or(0, |_| http::CONNECTIONS_MAX));
         let mut directory = Directory::open(&config.data).map_err(ServerError::Directory)?;
         let own = config.peers.get(&config.node).ok_or(ServerError::NoAddress(config.node))?;
         let own_address = resolve(own).map_err(|error| ServerError::Name { name: own.clone(), error })?;
         let peer_listener = listen(own_address, "peers")?;
         let mut clients = Clients::new(listen(config.clients, "clients")?, config.clients_max);
+        let mut http = match &config.http {
+            Some(http) => {
+                let manners = Manners::new(config.language, &config.options, http);
+                Some(Http::new(listen(http.address, "HTTP")?, manners))
+            }
+            None => None,
+        };
         let mut clock = Clock::default();
         let forgetful = config.options.journal.persistence == options::Persistence::None;
         let node_config = Config { node: config.node, configuration: config.configuration, options: config.options };
@@ -179,18 +192,20 @@ impl Server {
         let waker = Arc::new(waker);
         let mut peers = Peers::new(config.node, &config.peers, peer_listener, &waker)
             .map_err(system("start a thread that looks names up"))?;
-        for (listener, source) in
-            [(peers.listener(), Source::PeerListener), (clients.listener(), Source::ClientListener)]
-        {
+        let listeners = [(peers.listener(), Source::PeerListener), (clients.listener(), Source::ClientListener)];
+        let http_listener = http.as_mut().map(|http| (http.listener(), Source::HttpListener));
+        for (listener, source) in listeners.into_iter().chain(http_listener) {
             let registered = poll.registry().register(listener, source.token(), Interest::READABLE);
             registered.map_err(system("poll a listening socket"))?;
         }
         let disk = Disk::start(directory.path(), config.persistence, &waker).map_err(system("start a disk thread"))?;
         let stopper = Stopper { stop: Arc::default(), waker };
+        let inside = Inside::new(random().map_err(system("draw a random number"))? as u64, clock.now());
         tracing::info!(
             node = %config.node, peers = %own, clients = %config.clients, data = %config.data.display(), "starting"
         );
-        let mut event_loop = EventLoop::new(node, clock, poll, peers, clients, disk, stopper.stop.clone());
+        let ends = Ends { peers, clients, http, inside };
+        let mut event_loop = EventLoop::new(node, clock, poll, ends, disk, stopper.stop.clone());
         let thread = std::thread::Builder::new().name(format!("node-{}", config.node)).spawn(move || {
             let end = event_loop.run();
             tracing::info!(counters = %event_loop.counters, dropped = event_loop.peers.dropped(), "stopped");
@@ -233,10 +248,10 @@ const FILES_BESIDES: u64 = 256;
 
 /// Asks for as many open files as the connections that were promised need. If the system does not give them, accepting
 /// pauses whenever it runs out, and says so.
-fn raise_file_limit(clients_max: usize) {
+fn raise_file_limit(connections: usize) {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let mut limit = getrlimit(Resource::Nofile);
-    let wanted = clients_max as u64 + FILES_BESIDES;
+    let wanted = connections as u64 + FILES_BESIDES;
     if limit.current.is_some_and(|current| current < wanted) {
         limit.current = Some(limit.maximum.map_or(wanted, |maximum| maximum.min(wanted)));
         if let Err(error) = setrlimit(Resource::Nofile, limit) {

@@ -83,7 +83,8 @@ impl LocalCluster {
 fn file(nodes: u8) -> Result<ClusterFile, Failure> {
     let mut addresses = free_addresses(2 * usize::from(nodes))?.into_iter();
     let mut next = || addresses.next().expect("two for each");
-    let members: Vec<Member> = (0..nodes).map(|id| Member { id: NodeId(id), peer: next(), client: next() }).collect();
+    let members: Vec<Member> =
+        (0..nodes).map(|id| Member { id: NodeId(id), peer: next(), client: next(), http: None }).collect();
     let draft = ConfigurationDraft { members: members.iter().map(|member| member.id).collect(), ..Default::default() };
     let configuration = Configuration::new(draft).map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
     Ok(ClusterFile { members, configuration, ..ClusterFile::single() })

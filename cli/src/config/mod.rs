@@ -14,6 +14,7 @@
 //! id = 0
 //! peer = "127.0.0.1:8090"        # where the other members reach it
 //! client = "127.0.0.1:8080"      # where clients reach it
+//! http = "127.0.0.1:12345"       # where it speaks HTTP; it does not unless this is given
 //!
 //! [node]                         # what each node decides for itself, as are the sections below
 //! explicit_commit = false
@@ -89,6 +90,14 @@ pub struct Member {
     pub peer: String,
     /// Where clients connect, as `host:port`.
     pub client: String,
+    /// Where it speaks HTTP, as `host:port`, if it does.
+    pub http: Option<String>,
+}
+
+impl Member {
+    fn addresses(&self) -> impl Iterator<Item = &String> {
+        [&self.peer, &self.client].into_iter().chain(&self.http)
+    }
 }
 
 /// Client connections a node takes unless told otherwise.
@@ -98,6 +107,8 @@ const CLIENTS_MAX: usize = 4096;
 pub const PEER_PORT: u16 = 8090;
 /// Go's ports: the first member listens for clients here, the next one above.
 pub const CLIENT_PORT: u16 = 8080;
+/// Go's port: the first member speaks HTTP here if it is asked to, the next one above.
+pub const HTTP_PORT: u16 = 12345;
 
 impl ClusterFile {
     /// Reads and checks a file.
@@ -117,6 +128,7 @@ impl ClusterFile {
             id: NodeId(0),
             peer: format!("127.0.0.1:{PEER_PORT}"),
             client: format!("127.0.0.1:{CLIENT_PORT}"),
+            http: None,
         };
         let members = vec![member];
         Self {
@@ -165,6 +177,17 @@ impl ClusterFile {
         Ok(Self { members, configuration, options, application, persistence, clients_max })
     }
 
+    /// Where members speak HTTP, as whoever asks the wrong one is told.
+    pub fn http_addresses(&self) -> BTreeMap<NodeId, String> {
+        let all = self.members.iter().filter_map(|member| Some((member.id, member.http.clone()?)));
+        all.filter(|(_, address)| !is_everywhere(address)).collect()
+    }
+
+    /// Gives a member another address for HTTP than the file does.
+    pub fn serve_http(&mut self, id: NodeId, address: String) {
+        self.members.iter_mut().filter(|member| member.id == id).for_each(|member| member.http = Some(address.clone()));
+    }
+
     /// A member by id.
     pub fn member(&self, id: NodeId) -> Option<&Member> {
         self.members.iter().find(|member| member.id == id)
@@ -211,27 +234,16 @@ fn read_members(document: &Document<'_>, sections: Vec<Section<'_>>) -> Result<V
         let id = NodeId(section.require("id", 0u8)?);
         let peer = section.require("peer", String::new())?;
         let client = section.require("client", String::new())?;
+        let mut http = String::new();
+        let http = section.set("http", &mut http)?.map(|_| http);
         section.finish()?;
-        for address in [&peer, &client] {
-            if !is_address(address) {
-                let what = format!("\"{address}\" is no address; write host:port, such as \"127.0.0.1:8090\"");
-                return Err(document.error_at(line, what));
-            }
-            let taken = members.iter().find(|other| other.peer == *address || other.client == *address);
-            if let Some(other) = taken {
-                let what = format!("member {id} has address {address}, which member {} has too", other.id);
-                return Err(document.error_at(line, what));
-            }
-        }
-        if peer == client {
-            let what = format!("member {id} listens on {peer} for peers and for clients; give each an address");
-            return Err(document.error_at(line, what));
-        }
+        let member = Member { id, peer, client, http };
+        check_addresses(&member, &members).map_err(|what| document.error_at(line, what))?;
         if members.iter().any(|other| other.id == id) {
             let what = format!("member {id} is listed twice; every node needs its own id");
             return Err(document.error_at(line, what));
         }
-        members.push(Member { id, peer, client });
+        members.push(member);
     }
     if members.is_empty() {
         let example = "[[member]] with id, peer = \"host:port\" and client = \"host:port\"";
@@ -239,6 +251,26 @@ fn read_members(document: &Document<'_>, sections: Vec<Section<'_>>) -> Result<V
     }
     members.sort_by_key(|member| member.id);
     Ok(members)
+}
+
+/// What is wrong with the addresses of a member, next to those of others.
+fn check_addresses(member: &Member, others: &[Member]) -> Result<(), String> {
+    let Member { id, peer, client, http } = member;
+    for address in member.addresses() {
+        if !is_address(address) {
+            return Err(format!("\"{address}\" is no address; write host:port, such as \"127.0.0.1:8090\""));
+        }
+        if let Some(other) = others.iter().find(|other| other.addresses().any(|taken| taken == address)) {
+            return Err(format!("member {id} has address {address}, which member {} has too", other.id));
+        }
+    }
+    if peer == client {
+        return Err(format!("member {id} listens on {peer} for peers and for clients; give each an address"));
+    }
+    match http.as_ref().filter(|http| [peer, client].contains(http)) {
+        Some(http) => Err(format!("member {id} listens on {http} for HTTP and for others; give each an address")),
+        None => Ok(()),
+    }
 }
 
 /// Reads what is the core's business into `options`, and returns the most client connections.
@@ -302,9 +334,12 @@ fn read_unsafe(
 /// What each member tells clients about where all of them are. An address that means "all of this machine" is good for
 /// listening only, so it is kept from them.
 fn client_addresses(members: &[Member]) -> BTreeMap<NodeId, String> {
-    let everywhere = |text: &str| text.parse().is_ok_and(|address: SocketAddr| address.ip().is_unspecified());
-    let told = members.iter().filter(|member| !everywhere(&member.client));
+    let told = members.iter().filter(|member| !is_everywhere(&member.client));
     told.map(|member| (member.id, member.client.clone())).collect()
+}
+
+fn is_everywhere(text: &str) -> bool {
+    text.parse().is_ok_and(|address: SocketAddr| address.ip().is_unspecified())
 }
 
 fn is_address(text: &str) -> bool {

@@ -20,6 +20,16 @@ peer = "127.0.0.1:8090"
 client = "127.0.0.1:8080"
 "#;
 
+#[test]
+fn members_speak_http_where_they_are_told_and_tell_who_may_come_from_elsewhere() {
+    let mut file = ClusterFile::parse("ios.toml", &format!("{MEMBERS}http = \"127.0.0.1:12345\"\n")).unwrap();
+    let n0 = (NodeId(0), "127.0.0.1:12345".to_owned());
+    assert_eq!(file.http_addresses(), [n0.clone()].into());
+    file.serve_http(NodeId(2), "0.0.0.0:12345".to_owned());
+    assert_eq!(file.member(NodeId(2)).unwrap().http.as_deref(), Some("0.0.0.0:12345"));
+    assert_eq!(file.http_addresses(), [n0].into(), "nobody can connect to everywhere");
+}
+
 /// What a file with these members and no settings stands for: they tell clients about each other.
 fn default_options() -> Options {
     let addresses = [(NodeId(0), "127.0.0.1:8080".to_owned()), (NodeId(2), "127.0.0.3:8080".to_owned())];
@@ -303,6 +313,14 @@ fn members_need_distinct_ids_and_addresses() {
     check(
         &MEMBERS.replace("127.0.0.3:8090", "127.0.0.3:8080"),
         expect!["ios.toml:2: member n2 listens on 127.0.0.3:8080 for peers and for clients; give each an address"],
+    );
+    check(
+        &format!("{MEMBERS}http = \"127.0.0.1:8080\"\n"),
+        expect!["ios.toml:6: member n0 listens on 127.0.0.1:8080 for HTTP and for others; give each an address"],
+    );
+    check(
+        &format!("{MEMBERS}http = \"127.0.0.3:8080\"\n"),
+        expect!["ios.toml:6: member n0 has address 127.0.0.3:8080, which member n2 has too"],
     );
     check(
         &MEMBERS.replace("127.0.0.3:8090", "127.0.0.3"),

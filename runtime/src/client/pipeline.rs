@@ -18,7 +18,10 @@
 use super::{alarm::Alarm, resolve, routes::Routes};
 use crate::{
     clock::{Clock, until},
-    links::stream::{Lost, Stream},
+    links::{
+        pipe::Broken,
+        stream::{Lost, Stream},
+    },
     server::random,
 };
 use bytes::Bytes;
@@ -370,7 +373,7 @@ impl Pipeline {
                     self.inputs.extend(trunk.lanes.iter().map(connected));
                 }
                 Ok(false) => return,
-                Err(error) => return self.lose(number, &Lost::Error(error)),
+                Err(error) => return self.lose(number, &Lost::Broken(Broken::Error(error))),
             }
         }
         let Trunk { stream, lanes, .. } = trunk;

@@ -40,6 +40,8 @@ impl Alone {
             peers: BTreeMap::from([(node, peers.to_string())]),
             clients,
             clients_max: 64,
+            http: None,
+            language: "kv-store".parse().unwrap(),
             data: root.path().join("n0"),
             persistence: Persistence::None,
         };

@@ -9,9 +9,12 @@
 //! is the one place that decides when the loop performs a round itself instead.
 
 mod files;
+mod rounds;
 
 pub use files::{Files, Persistence};
+pub use rounds::Rounds;
 
+use crate::clock::Clock;
 use ios_core::{
     ids::OpId,
     interface::{DiskAction, DiskResult, FileId},
@@ -32,6 +35,8 @@ use std::{
 const IN_PLACE_MAX: Span = Span::millis(1);
 
 type Job = (OpId, DiskAction);
+/// How an operation ended, and how long it took if it was a round.
+type Done = (OpId, DiskResult, Option<Span>);
 
 /// The lanes of one data directory and what is outstanding on them.
 ///
@@ -40,7 +45,7 @@ type Job = (OpId, DiskAction);
 pub struct Disk {
     rounds: Lane,
     layout: Lane,
-    done: Receiver<(OpId, DiskResult)>,
+    done: Receiver<Done>,
     outstanding: Vec<(OpId, FileId, LaneName)>,
     /// For rounds performed in the loop.
     own: Files,
@@ -48,6 +53,8 @@ pub struct Disk {
     last_round: Span,
     /// When the next round is performed in the loop to see whether the disk is fast again.
     probe_at: Time,
+    /// How long rounds took, wherever they were performed.
+    times: Rounds,
 }
 
 /// After a slow round the lanes are used for this long before the loop tries again.
@@ -78,6 +85,7 @@ impl Disk {
             own: Files::new(root, persistence),
             last_round: Span::ZERO,
             probe_at: Time::ZERO,
+            times: Rounds::default(),
         })
     }
 
@@ -95,6 +103,7 @@ impl Disk {
         let ended = clock();
         self.last_round = ended.since(begun);
         self.probe_at = ended + PROBE_AFTER;
+        self.times.take(self.last_round);
         result
     }
 
@@ -118,9 +127,22 @@ impl Disk {
 
     /// The next completion, if there is one.
     pub fn completed(&mut self) -> Option<(OpId, DiskResult)> {
-        let (op, result) = self.done.try_recv().ok()?;
+        let (op, result, took) = self.done.try_recv().ok()?;
+        if let Some(took) = took {
+            self.times.take(took);
+        }
         self.outstanding.retain(|(outstanding, _, _)| *outstanding != op);
         Some((op, result))
+    }
+
+    /// How long rounds took.
+    pub fn times(&self) -> &Rounds {
+        &self.times
+    }
+
+    /// Operations handed to a lane and not complete.
+    pub fn outstanding(&self) -> usize {
+        self.outstanding.len()
     }
 }
 
@@ -130,18 +152,16 @@ fn is_round(action: &DiskAction) -> bool {
 }
 
 impl Lane {
-    fn start(
-        name: &str,
-        mut files: Files,
-        finished: Sender<(OpId, DiskResult)>,
-        waker: Arc<Waker>,
-    ) -> std::io::Result<Self> {
+    fn start(name: &str, mut files: Files, finished: Sender<Done>, waker: Arc<Waker>) -> std::io::Result<Self> {
         let (jobs, queue) = channel::<Job>();
         let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+            let mut clock = Clock::default();
             for (op, action) in queue {
+                let begun = clock.now();
                 let result = files.perform(&action);
+                let took = is_round(&action).then(|| clock.now().since(begun));
                 // The loop may be gone already: then nobody wants to know.
-                let told = finished.send((op, result)).is_ok() && waker.wake().is_ok();
+                let told = finished.send((op, result, took)).is_ok() && waker.wake().is_ok();
                 if !told {
                     return;
                 }

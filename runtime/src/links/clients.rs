@@ -94,6 +94,11 @@ impl Clients {
         }
     }
 
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.connections.len()
+    }
+
     /// Bytes held for all connections.
     #[cfg(test)]
     pub(crate) fn held(&self) -> usize {

@@ -1,5 +1,6 @@
 //! Connections to peers and to clients.
 
+pub mod pipe;
 pub mod stream;
 pub(crate) mod clients;
 mod names;
@@ -13,8 +14,10 @@ pub(crate) enum Source {
     Waker,
     PeerListener,
     ClientListener,
+    HttpListener,
     Peer(u64),
     Client(u64),
+    Http(u64),
 }
 
 impl Source {
@@ -23,18 +26,23 @@ impl Source {
             Source::Waker => 0,
             Source::PeerListener => 1,
             Source::ClientListener => 2,
-            Source::Peer(number) => 4 + 2 * number as usize,
-            Source::Client(number) => 5 + 2 * number as usize,
+            Source::HttpListener => 3,
+            Source::Peer(number) => 4 + 3 * number as usize,
+            Source::Client(number) => 5 + 3 * number as usize,
+            Source::Http(number) => 6 + 3 * number as usize,
         })
     }
 
     pub(crate) fn of(token: Token) -> Self {
+        let number = token.0.saturating_sub(4) as u64 / 3;
         match token.0 {
             0 => Source::Waker,
             1 => Source::PeerListener,
             2 => Source::ClientListener,
-            even if even % 2 == 0 => Source::Peer((even as u64 - 4) / 2),
-            odd => Source::Client((odd as u64 - 5) / 2),
+            3 => Source::HttpListener,
+            other if other % 3 == 1 => Source::Peer(number),
+            other if other % 3 == 2 => Source::Client(number),
+            _ => Source::Http(number),
         }
     }
 }

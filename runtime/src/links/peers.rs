@@ -146,6 +146,11 @@ impl Peers {
         self.dropped
     }
 
+    /// Links that carry messages now.
+    pub(crate) fn links_up(&self) -> usize {
+        self.up.len()
+    }
+
     /// Whether a turn would find something to do without the poll saying so.
     pub(crate) fn is_ready(&self) -> bool {
         self.sockets.values().any(|socket| socket.stream.is_readable())

@@ -1,43 +1,26 @@
-//! A non-blocking TCP connection that carries frames: what arrives becomes messages, what is to be sent queues up and
-//! leaves with as few system calls as possible.
-//!
-//! Readiness is edge-triggered: `readable` and `writable` remember what the poll said until a call would block.
+//! A connection that carries frames: what arrives becomes messages.
 
+use super::pipe::{Broken, Pipe};
 use bytes::Bytes;
 use ios_core::wire::{FrameError, FrameReader, Framed};
 use mio::net::TcpStream;
-use std::{
-    collections::VecDeque,
-    fmt,
-    io::{self, IoSlice, Read, Write},
-    time::Duration,
-};
+use std::{fmt, io};
 
 /// Bytes read from one connection in one turn of the loop: a busy one must not starve the others.
 const READ_PER_TURN: usize = 256 << 10;
-/// Pieces handed to one vectored write.
-const PIECES: usize = 64;
-/// A connection whose other end does not acknowledge anything for this long is dead, whatever TCP still hopes for.
-const DEAD_AFTER: Duration = Duration::from_secs(5);
 
-/// A connection and its queue.
+/// A connection, its queue, and the frame that is arriving.
 #[derive(Debug)]
 pub struct Stream<M> {
-    socket: TcpStream,
+    pipe: Pipe,
     reader: FrameReader<M>,
-    readable: bool,
-    writable: bool,
-    queue: VecDeque<Bytes>,
-    queued: usize,
 }
 
 /// Why a connection is over.
 #[derive(Debug)]
 pub enum Lost {
-    /// The other end closed it.
-    Closed,
-    /// The system gave up.
-    Error(io::Error),
+    /// Bytes neither come nor go.
+    Broken(Broken),
     /// The other end sent what is no frame.
     Frame(FrameError),
 }
@@ -45,8 +28,7 @@ pub enum Lost {
 impl fmt::Display for Lost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Lost::Closed => f.write_str("closed by the other end"),
-            Lost::Error(error) => error.fmt(f),
+            Lost::Broken(broken) => broken.fmt(f),
             Lost::Frame(error) => error.fmt(f),
         }
     }
@@ -55,78 +37,50 @@ impl fmt::Display for Lost {
 impl<M: Framed> Stream<M> {
     /// Takes over a connection that is or is being established.
     pub fn new(socket: TcpStream) -> Self {
-        let reader = FrameReader::default();
-        Self { socket, reader, readable: false, writable: false, queue: VecDeque::new(), queued: 0 }
+        Self { pipe: Pipe::new(socket), reader: FrameReader::default() }
     }
 
     /// The connection, to register it with a poll.
     pub fn socket(&mut self) -> &mut TcpStream {
-        &mut self.socket
+        self.pipe.socket()
     }
 
     /// Whether a connection under way has been established, and is tuned then; an error says that it never will be.
     pub fn establish(&self) -> io::Result<bool> {
-        if let Some(error) = self.socket.take_error()? {
-            return Err(error);
-        }
-        match self.socket.peer_addr() {
-            Ok(_) => self.tune().map(|()| true),
-            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(false),
-            Err(error) => Err(error),
-        }
+        self.pipe.establish()
     }
 
     /// Makes an established connection quick to send and quick to notice that the other end is gone.
     pub fn tune(&self) -> io::Result<()> {
-        use rustix::net::sockopt;
-        self.socket.set_nodelay(true)?;
-        sockopt::set_socket_keepalive(&self.socket, true)?;
-        #[cfg(target_os = "linux")]
-        {
-            sockopt::set_tcp_keepidle(&self.socket, DEAD_AFTER)?;
-            sockopt::set_tcp_keepintvl(&self.socket, Duration::from_secs(1))?;
-            sockopt::set_tcp_keepcnt(&self.socket, 5)?;
-            // Covers what keep-alives do not: bytes sent and never acknowledged.
-            sockopt::set_tcp_user_timeout(&self.socket, DEAD_AFTER.as_millis() as u32)?;
-        }
-        Ok(())
+        self.pipe.tune()
     }
 
     /// Takes note of what the poll said.
     pub fn ready(&mut self, event: &mio::event::Event) {
-        self.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
-        self.writable |= event.is_writable() || event.is_write_closed() || event.is_error();
+        self.pipe.ready(event);
     }
 
     /// Whether a read may find something.
     pub fn is_readable(&self) -> bool {
-        self.readable
+        self.pipe.is_readable()
     }
 
     /// Bytes waiting to be sent.
     pub fn queued(&self) -> usize {
-        self.queued
+        self.pipe.queued()
     }
 
     /// Bytes held for this connection, in both directions.
     pub fn held(&self) -> usize {
-        self.queued + self.reader.pending()
+        self.pipe.queued() + self.reader.pending()
     }
 
     /// Reads what is there, up to this turn's share, handing on each message. `scratch` is where bytes pass through.
     pub fn read(&mut self, scratch: &mut [u8], mut each: impl FnMut(M)) -> Result<(), Lost> {
         let mut share = READ_PER_TURN;
-        while self.readable && share > 0 {
-            let read = match self.socket.read(scratch) {
-                Ok(0) => return Err(Lost::Closed),
-                Ok(read) => read,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.readable = false;
-                    break;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(Lost::Error(error)),
-            };
+        while share > 0
+            && let Some(read) = self.pipe.read(scratch).map_err(Lost::Broken)?
+        {
             share = share.saturating_sub(read);
             let mut bytes = &scratch[..read];
             while let Some(message) = self.reader.read(&mut bytes).map_err(Lost::Frame)? {
@@ -138,38 +92,11 @@ impl<M: Framed> Stream<M> {
 
     /// Queues the pieces of one frame.
     pub fn push(&mut self, chunks: &[Bytes]) {
-        self.queue.extend(chunks.iter().cloned());
-        self.queued += chunks.iter().map(Bytes::len).sum::<usize>();
+        self.pipe.push(chunks);
     }
 
     /// Sends what the system takes.
     pub fn flush(&mut self) -> Result<(), Lost> {
-        while self.writable && !self.queue.is_empty() {
-            let mut pieces = [IoSlice::new(&[]); PIECES];
-            let count = self.queue.len().min(PIECES);
-            for (piece, bytes) in pieces.iter_mut().zip(&self.queue) {
-                *piece = IoSlice::new(bytes);
-            }
-            match self.socket.write_vectored(&pieces[..count]) {
-                Ok(0) => return Err(Lost::Closed),
-                Ok(written) => self.sent(written),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.writable = false,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(Lost::Error(error)),
-            }
-        }
-        Ok(())
-    }
-
-    fn sent(&mut self, mut written: usize) {
-        self.queued -= written;
-        while let Some(front) = self.queue.front_mut() {
-            if front.len() > written {
-                bytes::Buf::advance(front, written);
-                return;
-            }
-            written -= front.len();
-            self.queue.pop_front();
-        }
+        self.pipe.flush().map_err(Lost::Broken)
     }
 }

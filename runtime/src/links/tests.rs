@@ -24,12 +24,13 @@ const SCRATCH: usize = 64 << 10;
 
 #[test]
 fn tokens_and_sources_are_inverse() {
-    for source in [Source::Waker, Source::PeerListener, Source::ClientListener] {
+    for source in [Source::Waker, Source::PeerListener, Source::ClientListener, Source::HttpListener] {
         assert_eq!(Source::of(source.token()), source);
     }
     for number in [0, 1, 2, 1 << 40] {
         assert_eq!(Source::of(Source::Peer(number).token()), Source::Peer(number));
         assert_eq!(Source::of(Source::Client(number).token()), Source::Client(number));
+        assert_eq!(Source::of(Source::Http(number).token()), Source::Http(number));
     }
 }
 
