@@ -85,8 +85,13 @@ fn write_config(dev: &Dev, path: &Path) -> Result<(), Failure> {
              http = \"127.0.0.1:{http}\"\n\n"
         ));
     }
+    // What the first version wrote, before members spoke HTTP.
+    let first: String = text.lines().filter(|line| !line.starts_with("http")).map(|line| format!("{line}\n")).collect();
+    let write =
+        |text| fs::write(path, text).map_err(|error| Failure::system(&format!("write {}", path.display()), error));
     match fs::read_to_string(path) {
         Ok(there) if there == text => Ok(()),
+        Ok(there) if there == first => write(text),
         Ok(_) => Err(Failure::new(
             Exit::Usage,
             format!(
@@ -97,7 +102,7 @@ fn write_config(dev: &Dev, path: &Path) -> Result<(), Failure> {
                 dev.base_port
             ),
         )),
-        Err(_) => fs::write(path, text).map_err(|error| Failure::system(&format!("write {}", path.display()), error)),
+        Err(_) => write(text),
     }
 }
 
@@ -217,4 +222,24 @@ fn look_after(dev: &Dev, members: &mut [Member], stop: &AtomicBool) -> Result<Ex
         }
     }
     Ok(Exit::Ok)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cluster_of_an_earlier_version_goes_on_and_another_one_is_not_touched() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ios.toml");
+        let dev = |nodes| Dev { nodes, base_port: 9000, data: None };
+        write_config(&dev(2), &path).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        let first: Vec<&str> = text.lines().filter(|line| !line.starts_with("http")).collect();
+        fs::write(&path, first.join("\n") + "\n").unwrap();
+        write_config(&dev(2), &path).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), text);
+        assert!(write_config(&dev(3), &path).unwrap_err().to_string().contains("another cluster than 3 members"));
+        assert_eq!(fs::read_to_string(&path).unwrap(), text);
+    }
 }
