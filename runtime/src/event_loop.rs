@@ -218,8 +218,10 @@ impl<S: Service> EventLoop<S> {
     /// Feeds everything collected, then wakes the node until nothing is due.
     fn step_all(&mut self) {
         let Turn { inputs, out, .. } = &mut self.state;
+        // Everything collected had arrived by now.
+        self.clock.now();
         while let Some(input) = inputs.pop_front() {
-            self.node.step(self.clock.now(), input, out);
+            self.node.step(self.clock.tick(), input, out);
         }
         for _ in 0..WAKES_PER_TURN {
             let now = self.clock.now();
