@@ -28,6 +28,8 @@ const HIGH_WATER: usize = 1 << 20;
 const QUEUE_MAX: usize = 8 << 20;
 /// Bytes held for all clients together.
 const HELD_MAX: usize = 1 << 30;
+/// Why one is closed then.
+const HELD_TOO_MUCH: &str = "all clients together hold too much memory";
 /// A connection that has not sent a whole request by then is closed.
 const IDENTIFY_WITHIN: Span = Span::secs(5);
 /// How long accepting rests after the system refused, usually for want of file descriptors.
@@ -45,16 +47,29 @@ pub(crate) struct Clients {
     active: BTreeSet<u64>,
     /// Connections that have not identified themselves, by number, which is by age.
     unidentified: BTreeMap<u64, Time>,
-    /// Those with answers that were not sent yet.
-    unsent: BTreeSet<u64>,
+    /// Those with answers that were not sent yet, in order of their first one; a few may be gone since.
+    unsent: Vec<u64>,
     /// Bytes held for all connections when each was last looked at.
     held: usize,
 }
 
 struct Connection {
     stream: Stream<ClientRequest>,
+    /// Whether it is in `Clients::unsent`.
+    unsent: bool,
     /// Its part of `Clients::held`.
     held: usize,
+}
+
+impl Connection {
+    /// Brings its part of `held_by_all` up to date. False if it grew while that is too much.
+    fn account(&mut self, held_by_all: &mut usize) -> bool {
+        let held = self.stream.held();
+        *held_by_all = *held_by_all - self.held + held;
+        let grew = held > self.held;
+        self.held = held;
+        !grew || *held_by_all <= HELD_MAX
+    }
 }
 
 impl Clients {
@@ -68,7 +83,7 @@ impl Clients {
             limit,
             active: BTreeSet::new(),
             unidentified: BTreeMap::new(),
-            unsent: BTreeSet::new(),
+            unsent: Vec::new(),
             held: 0,
         }
     }
@@ -88,8 +103,9 @@ impl Clients {
         if let Some(connection) = self.connections.get_mut(&number) {
             connection.stream.ready(event);
             self.active.insert(number);
-            if connection.stream.queued() > 0 {
-                self.unsent.insert(number);
+            if connection.stream.queued() > 0 && !connection.unsent {
+                connection.unsent = true;
+                self.unsent.push(number);
             }
         }
     }
@@ -139,8 +155,13 @@ impl Clients {
             return self.close(to.0, "it does not read its answers", inputs);
         }
         connection.stream.push(chunks);
-        self.unsent.insert(to.0);
-        self.account(to.0, inputs);
+        if !connection.unsent {
+            connection.unsent = true;
+            self.unsent.push(to.0);
+        }
+        if !connection.account(&mut self.held) {
+            self.close(to.0, HELD_TOO_MUCH, inputs);
+        }
     }
 
     /// Closes a connection by order of the core, which need not be told.
@@ -150,8 +171,10 @@ impl Clients {
 
     /// Sends what is queued.
     pub(crate) fn flush(&mut self, inputs: &mut VecDeque<Input>) {
-        for number in std::mem::take(&mut self.unsent) {
+        let mut unsent = std::mem::take(&mut self.unsent);
+        for number in unsent.drain(..) {
             let Some(connection) = self.connections.get_mut(&number) else { continue };
+            connection.unsent = false;
             if let Err(lost) = connection.stream.flush() {
                 self.close(number, &lost.to_string(), inputs);
                 continue;
@@ -159,8 +182,9 @@ impl Clients {
             if connection.stream.is_readable() && connection.stream.queued() <= HIGH_WATER {
                 self.active.insert(number);
             }
-            self.account(number, inputs);
+            connection.account(&mut self.held);
         }
+        self.unsent = unsent;
     }
 
     fn accept(&mut self, now: Time, registry: &Registry) {
@@ -179,7 +203,7 @@ impl Clients {
                         continue;
                     }
                     tracing::debug!(connection = self.next, %address, "client connected");
-                    self.connections.insert(self.next, Connection { stream, held: 0 });
+                    self.connections.insert(self.next, Connection { stream, unsent: false, held: 0 });
                     self.unidentified.insert(self.next, now + IDENTIFY_WITHIN);
                     self.next += 1;
                 }
@@ -213,17 +237,8 @@ impl Clients {
         if connection.stream.is_readable() {
             self.active.insert(number);
         }
-        self.account(number, inputs);
-    }
-
-    fn account(&mut self, number: u64, inputs: &mut VecDeque<Input>) {
-        let Some(connection) = self.connections.get_mut(&number) else { return };
-        let held = connection.stream.held();
-        self.held = self.held - connection.held + held;
-        let grew = held > connection.held;
-        connection.held = held;
-        if grew && self.held > HELD_MAX {
-            self.close(number, "all clients together hold too much memory", inputs);
+        if !connection.account(&mut self.held) {
+            self.close(number, HELD_TOO_MUCH, inputs);
         }
     }
 
@@ -231,7 +246,6 @@ impl Clients {
         let Some(connection) = self.connections.remove(&number) else { return };
         self.held -= connection.held;
         self.active.remove(&number);
-        self.unsent.remove(&number);
         // A client that never asked anything was never a client to the core.
         if self.unidentified.remove(&number).is_some() {
             tracing::info!(connection = number, why, "an unidentified connection to the client port was closed");

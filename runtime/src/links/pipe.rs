@@ -1,9 +1,10 @@
 //! A non-blocking TCP connection that carries bytes: what arrives is read piece by piece, what is to be sent queues up
 //! and leaves with as few system calls as possible.
 //!
-//! Readiness is edge-triggered: `readable` and `writable` remember what the poll said until a call would block.
+//! Readiness is edge-triggered: `readable` and `writable` remember what the poll said until a call would block, or until
+//! a read that does not fill its buffer has told as much.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use mio::net::TcpStream;
 use std::{
     collections::VecDeque,
@@ -15,6 +16,8 @@ use std::{
 
 /// Pieces handed to one vectored write.
 const PIECES: usize = 64;
+/// Pieces up to this size are gathered into one: cheaper to copy than to hand to the system each for itself.
+const SMALL: usize = 1 << 10;
 /// A connection whose other end does not acknowledge anything for this long is dead, whatever TCP still hopes for.
 const DEAD_AFTER: Duration = Duration::from_secs(5);
 
@@ -24,7 +27,12 @@ pub struct Pipe {
     socket: TcpStream,
     readable: bool,
     writable: bool,
+    /// The other end sends no more; what it has sent may still be here.
+    ended: bool,
     queue: VecDeque<Bytes>,
+    /// Small pieces that come after `queue`.
+    small: BytesMut,
+    /// Bytes in both.
     queued: usize,
 }
 
@@ -49,7 +57,8 @@ impl fmt::Display for Broken {
 impl Pipe {
     /// Takes over a connection that is or is being established.
     pub fn new(socket: TcpStream) -> Self {
-        Self { socket, readable: false, writable: false, queue: VecDeque::new(), queued: 0 }
+        let (queue, small) = (VecDeque::new(), BytesMut::new());
+        Self { socket, readable: false, writable: false, ended: false, queue, small, queued: 0 }
     }
 
     /// The connection, to register it with a poll.
@@ -87,7 +96,8 @@ impl Pipe {
 
     /// Takes note of what the poll said.
     pub fn ready(&mut self, event: &mio::event::Event) {
-        self.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
+        self.ended |= event.is_read_closed() || event.is_error();
+        self.readable |= event.is_readable() || self.ended;
         self.writable |= event.is_writable() || event.is_write_closed() || event.is_error();
     }
 
@@ -106,7 +116,11 @@ impl Pipe {
         while self.readable {
             match self.socket.read(scratch) {
                 Ok(0) => return Err(Broken::Closed),
-                Ok(read) => return Ok(Some(read)),
+                Ok(read) => {
+                    // What comes from now on, the end included, the poll will tell.
+                    self.readable = self.ended || read == scratch.len();
+                    return Ok(Some(read));
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.readable = false,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(Broken::Error(error)),
@@ -117,12 +131,27 @@ impl Pipe {
 
     /// Queues pieces.
     pub fn push(&mut self, chunks: &[Bytes]) {
-        self.queue.extend(chunks.iter().cloned());
-        self.queued += chunks.iter().map(Bytes::len).sum::<usize>();
+        for chunk in chunks {
+            self.queued += chunk.len();
+            if chunk.len() <= SMALL {
+                self.small.extend_from_slice(chunk);
+            } else {
+                self.line_up();
+                self.queue.push_back(chunk.clone());
+            }
+        }
+    }
+
+    /// Lines the small pieces up behind the others.
+    fn line_up(&mut self) {
+        if !self.small.is_empty() {
+            self.queue.push_back(self.small.split().freeze());
+        }
     }
 
     /// Sends what the system takes.
     pub fn flush(&mut self) -> Result<(), Broken> {
+        self.line_up();
         while self.writable && !self.queue.is_empty() {
             let mut pieces = [IoSlice::new(&[]); PIECES];
             let count = self.queue.len().min(PIECES);
