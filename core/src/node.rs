@@ -200,7 +200,14 @@ impl<S: Service> Node<S> {
             }
             Input::Peer { .. } => out.push(Output::Note(Note::Ignored(Ignored::NotRunning))),
             Input::Link { peer, up } => self.link(out, peer, up),
-            Input::Client { connection, request } => self.client(out, connection, request),
+            Input::Client { connection, request } => {
+                let is_write = matches!(request, ClientRequest::Write { .. });
+                self.client(out, connection, request);
+                if is_write {
+                    // It is refused or queued, and nothing follows from that before the end of the turn.
+                    return;
+                }
+            }
             Input::Gone { connection } => {
                 self.connections.remove(&connection);
                 self.replica.forget(connection);
