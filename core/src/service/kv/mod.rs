@@ -72,18 +72,20 @@ pub struct Kv {
 struct Entry {
     value: Vec<u8>,
     marks: Marks,
+    /// Of the key, which does not change with what is put there.
+    key_hash: u64,
+    /// Of everything.
     hash: u64,
 }
 
 impl Entry {
-    fn new(key: &[u8], value: &[u8], at: Revision) -> Self {
-        let mut entry =
-            Self { value: Vec::from(value), marks: Marks { created: at, modified: at, version: 1 }, hash: 0 };
-        entry.hash = entry.hash_under(key);
+    fn new(key: &[u8], value: Vec<u8>, marks: Marks) -> Self {
+        let mut entry = Self { value, marks, key_hash: xxh3_64(key), hash: 0 };
+        entry.hash = entry.hash();
         entry
     }
 
-    fn overwrite(&mut self, key: &[u8], value: &[u8], at: Revision) {
+    fn overwrite(&mut self, value: &[u8], at: Revision) {
         // Writing in place spares the common put an allocation, unless that would hold on to more than is used.
         if value.len() <= self.value.capacity() && value.len() >= self.value.capacity() / 2 {
             self.value.clear();
@@ -93,7 +95,7 @@ impl Entry {
         }
         self.marks.modified = at;
         self.marks.version += 1;
-        self.hash = self.hash_under(key);
+        self.hash = self.hash();
     }
 
     /// One part of a snapshot: `created 8, modified 8, version 8, length of the key 4, key, value`.
@@ -111,14 +113,12 @@ impl Entry {
         let mut word = || part.u64();
         let marks = Marks { created: Revision(word()?), modified: Revision(word()?), version: word()? };
         let key = part.bytes().filter(|_| marks.version <= COUNT_MAX)?;
-        let mut entry = Self { value: Vec::from(part.rest()), marks, hash: 0 };
-        entry.hash = entry.hash_under(key);
-        Some((key, entry))
+        Some((key, Self::new(key, Vec::from(part.rest()), marks)))
     }
 
-    fn hash_under(&self, key: &[u8]) -> u64 {
+    fn hash(&self) -> u64 {
         let Marks { created, modified, version } = self.marks;
-        let words = [xxh3_64(key), created.0, modified.0, version].map(u64::to_le_bytes);
+        let words = [self.key_hash, created.0, modified.0, version].map(u64::to_le_bytes);
         xxh3_64_with_seed(&self.value, xxh3_64(words.as_flattened()))
     }
 }
@@ -205,7 +205,11 @@ impl Kv {
 
     #[cfg(test)]
     pub(super) fn fingerprint_from_scratch(&self) -> u64 {
-        self.entries.iter().fold(0, |sum, (key, entry)| sum.wrapping_add(entry.hash_under(key.as_slice())))
+        let hashes = self.entries.iter().map(|(key, entry)| {
+            assert_eq!(entry.key_hash, xxh3_64(key.as_slice()));
+            entry.hash()
+        });
+        hashes.fold(0, u64::wrapping_add)
     }
 
     fn put(&mut self, at: Revision, key: &[u8], value: &[u8]) {
@@ -215,11 +219,12 @@ impl Kv {
             btree_map::Entry::Occupied(mut occupied) => {
                 let entry = occupied.get_mut();
                 self.fingerprint = self.fingerprint.wrapping_sub(entry.hash);
-                entry.overwrite(key, value, at);
+                entry.overwrite(value, at);
                 self.fingerprint = self.fingerprint.wrapping_add(entry.hash);
             }
             btree_map::Entry::Vacant(vacant) => {
-                let entry = vacant.insert(Entry::new(key, value, at));
+                let marks = Marks { created: at, modified: at, version: 1 };
+                let entry = vacant.insert(Entry::new(key, Vec::from(value), marks));
                 self.fingerprint = self.fingerprint.wrapping_add(entry.hash);
             }
         }
