@@ -20,25 +20,20 @@ impl Counters {
         log(note);
     }
 
-    /// Every name that came, and how often.
-    pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        self.0.iter().map(|(name, count)| (*name, *count))
-    }
-
     /// How often notes of this name came.
     pub fn get(&self, name: &str) -> u64 {
-        self.counted().find(|(counted, _)| *counted == name).map_or(0, |(_, count)| count)
+        self.iter().find(|(counted, _)| *counted == name).map_or(0, |(_, count)| count)
     }
 
     /// What came at all, by name.
-    fn counted(&self) -> impl Iterator<Item = (&'static str, u64)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
         NAMES.iter().copied().zip(self.0).filter(|(_, count)| *count > 0)
     }
 }
 
 impl fmt::Display for Counters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (place, (name, count)) in self.counted().enumerate() {
+        for (place, (name, count)) in self.iter().enumerate() {
             write!(f, "{}{name}={count}", if place == 0 { "" } else { " " })?;
         }
         Ok(())
