@@ -65,11 +65,12 @@ impl Failure {
     /// A server that did not start.
     pub fn server(error: ServerError) -> Self {
         let exit = match &error {
-            ServerError::Directory(_) | ServerError::NoAddress(_) | ServerError::Name { .. } => Exit::Usage,
+            ServerError::Directory(_) | ServerError::NoAddress(_) => Exit::Usage,
             ServerError::Open { error: OpenError::Journal(_), .. } => Exit::Disk,
             ServerError::Open { error: OpenError::Diverged(_), .. } => Exit::Divergence,
             ServerError::Open { .. } => Exit::Usage,
-            ServerError::Listen { .. } | ServerError::System { .. } => Exit::Error,
+            // A name may be known a moment later.
+            ServerError::Name { .. } | ServerError::Listen { .. } | ServerError::System { .. } => Exit::Error,
         };
         Self::new(exit, error.to_string())
     }

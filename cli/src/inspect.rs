@@ -1,5 +1,5 @@
 //! `ios inspect` and `ios fsck`: what lies in a data directory, read and judged by the same journal that a node opens
-//! it with, while no node does. Nothing is changed.
+//! it with, while no node does. No record is changed; the directory is locked meanwhile, so it has to be writable.
 
 use crate::{
     arguments::{Format, Global},
@@ -95,7 +95,9 @@ impl Found {
     fn problems(&self) -> Vec<String> {
         let Recovered { base, snapshot, entries, loss, divergence, .. } = &self.recovered;
         let mut problems = Vec::new();
-        if self.odd_slots.len() > 1 {
+        // An update that was interrupted leaves them, all in the half that it was writing.
+        let halves = [0..3, 3..6].map(|half| self.odd_slots.iter().any(|slot| half.contains(slot)));
+        if halves == [true, true] {
             problems.push(format!("identity: slots {:?} are like no other; the rest agree", self.odd_slots));
         }
         if *base > Index::ZERO && snapshot.is_none() {

@@ -433,7 +433,7 @@ impl<S: Service> Node<S> {
         if self.phase == Phase::HandingOver && self.with_turn(out, Replica::proceed_with_transfer) {
             self.wind_up(out);
         }
-        if self.phase == Phase::Stopping && self.replica.is_settled() && !self.journal.wants_flush() {
+        if self.phase == Phase::Stopping && self.is_wound_up(out) {
             self.stop(out, Output::Stopped);
         }
     }
@@ -465,6 +465,12 @@ impl<S: Service> Node<S> {
             answers.clear();
             self.begin_snapshot_if_due(out);
         }
+    }
+
+    /// Whether nothing is left to be made durable, or there is no room for it: nobody was told that it is.
+    fn is_wound_up(&mut self, out: &mut Vec<Output>) -> bool {
+        self.replica.is_settled() && !self.journal.wants_flush()
+            || self.with_turn(out, |replica, turn| replica.is_out_of_room(turn))
     }
 
     // ---- Snapshots.

@@ -3,7 +3,7 @@
 use ios_core::interface::Note;
 use std::fmt;
 
-/// How often each kind of note came. There are a few notes for every request, so counting one must cost next to nothing.
+/// How often each kind of note came. There are a few for every request, so counting one must cost next to nothing.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Counters([u64; NAMES.len()]);
 

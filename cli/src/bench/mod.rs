@@ -34,6 +34,7 @@ use arguments::{BenchRun, BenchSweep, Load};
 use cpu::Servers;
 use csv::Tables;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use ios_core::time::Span;
 use load::Plan;
 use local::{LocalCluster, Room};
 use measured::Measured;
@@ -43,6 +44,11 @@ use workload::Workload;
 /// Measures many clients at once.
 pub fn run(global: &Global, bench: &BenchRun) -> Result<Exit, Failure> {
     let workload = Workload::new(&bench.load)?;
+    if bench.rate.is_some() && workload.interval > Span::ZERO {
+        let message =
+            "with --rate requests come when they are due, so no client rests: the workload's interval must be 0";
+        return Err(Failure::new(Exit::Usage, message));
+    }
     on_cluster(global, &bench.load, |endpoints, servers| {
         let mut tables = bench.load.csv.as_deref().map(Tables::open).transpose()?;
         let plan = plan(global, &bench.load, &workload, endpoints, bench.clients, bench.rate);

@@ -61,10 +61,11 @@
 //! of nothing that could be mistaken for absent: all of it was committed, and the identity still says up to where.
 //!
 //! # A full disk
-//! What is in use has its space already: segments are full of zeros, the identity is never longer. A disk that is full
-//! therefore fails the making of the *next* segment, or of a snapshot, and nobody has relied on either. So this fences
-//! nobody: the snapshot is given up, the segment is tried again every [`ROOM_PAUSE`], and when the one in use is full
-//! too, records wait. [`Journal::waiting_since`] then says since when, and the replica leaves leading to others.
+//! What is in use has its space already: segments are full of zeros, the identity is never longer. (Not so where a
+//! file system copies what is written over; there a full disk may fence.) A disk that is full therefore fails the
+//! making of the *next* segment, or of a snapshot, and nobody has relied on either. So this fences nobody: the
+//! snapshot is given up, the segment is tried again every [`ROOM_PAUSE`], and when the one in use is full too,
+//! records wait. [`Journal::waiting_since`] then says since when, and the replica leaves leading to others.
 //!
 //! # What is absent on purpose
 //! Reading after the opening, but for snapshots that peers ask for; retries of a failed write (it fences the node); any
@@ -109,6 +110,9 @@ use writer::{Creation, Round, Segment, Stage};
 
 /// How long a full disk is left alone before something is made on it again.
 pub const ROOM_PAUSE: Span = Span::millis(500);
+
+/// Bytes that may wait for the disk before no more is taken in than has to be.
+const BACKLOG_MAX: usize = 64 << 20;
 
 /// The version of everything this module writes.
 const FORMAT_VERSION: u32 = 2;
@@ -218,10 +222,10 @@ pub fn format(node: NodeId, nonce: DiskNonce, configuration: &Configuration) -> 
 /// A disk without room.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Full {
-    /// Since when.
+    /// Since when, as far as anything that was made since tells.
     since: Time,
-    /// When something is made on it again.
-    again_at: Time,
+    /// When something is made on it again; none while that is being tried.
+    again_at: Option<Time>,
 }
 
 /// The journal of one node.
@@ -245,7 +249,7 @@ pub struct Journal {
     /// The disk was full when something was last to be made on it.
     full: Option<Full>,
 
-    /// Records handed in, in no round yet. Bounded by the replica, which withholds a bounded number of answers.
+    /// Records handed in, in no round yet. Bounded by whoever hands them in and looks at [`Journal::is_behind`].
     staged: Vec<Item>,
     staged_bytes: usize,
     round: Option<Round>,
@@ -444,7 +448,7 @@ impl Journal {
             if error == DiskError::Full && self.does_without(op) {
                 out.push(Output::Note(Note::DiskFull { file }));
                 let since = self.full.map_or(now, |full| full.since);
-                self.full = Some(Full { since, again_at: now + ROOM_PAUSE });
+                self.full = Some(Full { since, again_at: Some(now + ROOM_PAUSE) });
                 self.proceed(now, out);
                 return Ok(true);
             }
@@ -474,16 +478,15 @@ impl Journal {
 
     /// When the idle slots and floors want to be written, or a full disk is tried again ([`Journal::wake`]).
     pub fn deadline(&self) -> Option<Time> {
-        let full = self.full.filter(|_| self.creation.is_none()).map(|full| full.again_at);
-        [self.seal_due(), full].into_iter().flatten().min()
+        [self.seal_due(), self.full.and_then(|full| full.again_at)].into_iter().flatten().min()
     }
 
     /// Writes idle slots and floors if their time has come, and tries a full disk again.
     pub fn wake(&mut self, now: Time, out: &mut Vec<Output>) {
-        if self.full.is_some() && self.creation.is_none() && self.may_make(now) {
+        if let Some(full) = self.full.as_mut().filter(|full| full.again_at.is_some_and(|at| at <= now)) {
+            full.again_at = None;
+            self.snapshots.rests = false;
             self.proceed(now, out);
-            // With nothing to be made there is nothing to tell whether it is still full.
-            self.full.take_if(|_| self.creation.is_none());
         }
         if self.seal_due().is_some_and(|due| due <= now) {
             self.begin_round(now, out);
@@ -495,8 +498,13 @@ impl Journal {
     }
 
     /// Whether the disk is not known to be full, or it is time to see whether it still is.
-    fn may_make(&self, now: Time) -> bool {
-        self.full.is_none_or(|full| full.again_at <= now)
+    fn may_make(&self) -> bool {
+        self.full.is_none_or(|full| full.again_at.is_none())
+    }
+
+    /// Since when nothing that was to be made found room.
+    pub fn full_since(&self) -> Option<Time> {
+        self.full.map(|full| full.since)
     }
 
     /// Since when the oldest operation that something waits for has been outstanding.
@@ -512,7 +520,12 @@ impl Journal {
         [self.identity.waiting_since(), creation, round].into_iter().flatten().min()
     }
 
-    /// Bytes handed in and not yet durable: bounds what may be accepted.
+    /// Whether so much waits for the disk that nothing more is to be handed in that can be had again later.
+    pub fn is_behind(&self) -> bool {
+        self.backlog() > BACKLOG_MAX
+    }
+
+    /// Bytes handed in and not yet durable.
     pub fn backlog(&self) -> usize {
         let unsealed = if self.options.seal == Seal::Eager { self.unsealed_bytes } else { 0 };
         self.staged_bytes + self.round_bytes() + unsealed

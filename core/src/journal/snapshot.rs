@@ -109,6 +109,8 @@ pub(super) struct Snapshots {
     pub(super) sealed: Option<SnapshotSeal>,
     /// A draft was given up for want of room, which is not reported yet.
     pub(super) lost_draft: bool,
+    /// A removal failed for want of room, and is tried again with whatever else did.
+    pub(super) rests: bool,
     /// Operations on files that no longer matter.
     pub(super) strays: Vec<(OpId, FileId)>,
     /// Files that do not count, to be removed in this order.
@@ -157,16 +159,21 @@ impl Snapshots {
         true
     }
 
-    /// Gives up the snapshot that `op` was to write for want of room; or what had been given up already.
+    /// Gives up the snapshot that `op` was to write for want of room, or what had been given up already.
     pub(super) fn lose_draft(&mut self, op: OpId) -> bool {
         if let Some(draft) = self.draft.take_if(|draft| draft.op == Some(op)) {
             self.doomed.push_back(file_of(&draft.seal));
             self.lost_draft = true;
             return true;
         }
-        let strays = self.strays.len();
-        self.strays.retain(|(stray, _)| *stray != op);
-        self.strays.len() < strays
+        let Some(place) = self.strays.iter().position(|(stray, _)| *stray == op) else { return false };
+        let (_, file) = self.strays.remove(place);
+        if !self.doomed.contains(&file) {
+            // It was this that failed: some file systems need room even to remove.
+            self.doomed.push_back(file);
+            self.rests = true;
+        }
+        true
     }
 
     /// Takes the end of any other operation.
@@ -189,7 +196,7 @@ impl Journal {
 
     /// Whether snapshots can be written at all.
     pub fn keeps_snapshots(&self) -> bool {
-        !self.forgets() && self.ready() && self.full.is_none()
+        !self.forgets() && self.ready() && self.may_make()
     }
 
     /// Whether the snapshot that was being written had to be given up for want of room; once.
@@ -300,6 +307,7 @@ impl Journal {
         let sealing = self.snapshots.draft.as_ref().and_then(|draft| draft.sealing);
         if sealing.is_some_and(|change| self.identity.is_durable(change)) {
             let draft = self.snapshots.draft.take().expect("just seen");
+            self.full = None;
             self.snapshots.current = Some(draft.seal);
             self.snapshots.sealed = Some(draft.seal);
             let oldest = self.identity.stored.oldest;
@@ -312,7 +320,7 @@ impl Journal {
 
     /// Removes what does not count, one file after the other.
     fn remove_doomed(&mut self, out: &mut Vec<Output>) {
-        if !self.ready() || !self.snapshots.strays.is_empty() {
+        if !self.ready() || !self.snapshots.strays.is_empty() || self.snapshots.rests {
             return;
         }
         if let Some(file) = self.snapshots.doomed.pop_front() {

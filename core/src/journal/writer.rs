@@ -141,7 +141,7 @@ impl Journal {
             }
             Stage::Running => {
                 let wanted = self.segment().is_half_full() && self.prepared.is_none();
-                if wanted && self.creation.is_none() && self.may_make(now) {
+                if wanted && self.creation.is_none() && self.may_make() {
                     self.create_successor(now, 0, out);
                 }
             }
@@ -245,7 +245,7 @@ impl Journal {
     fn roll(&mut self, now: Time, out: &mut Vec<Output>) {
         let bytes = self.staged.first().map_or(0, Item::footprint);
         let fits = self.prepared.as_ref().is_some_and(|next| next.has_room(1, bytes));
-        if !fits && self.creation.is_none() && self.may_make(now) {
+        if !fits && self.creation.is_none() && self.may_make() {
             self.create_successor(now, bytes, out);
         }
         if self.round.is_none() && !self.unsealed.is_empty() {

@@ -246,7 +246,8 @@ impl Replica {
     pub(super) fn fetch_if_missing(&mut self, turn: &mut Turn, peer: NodeId) {
         let hollow = self.hollow.as_ref().is_some_and(|hollow| hollow.until.is_none());
         let missing = self.learner.chosen > self.log.floor() || hollow;
-        if self.learner.fetch.is_some() || !missing || self.receives_snapshot() {
+        // What is fetched is written down: while the disk is behind it can be had again later.
+        if self.learner.fetch.is_some() || !missing || self.receives_snapshot() || turn.journal.is_behind() {
             return;
         }
         let peer = if self.options.thrifty && !hollow { self.neighbour(turn.now).unwrap_or(peer) } else { peer };

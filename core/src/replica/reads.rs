@@ -259,8 +259,16 @@ impl Replica {
         self.configuration_ahead().quorums().has_replication_quorum(heard.with(self.me))
     }
 
-    /// Whether the disk has not answered for an election timeout.
+    /// Whether the disk has not answered for an election timeout, or has no room for the snapshot that a log of this
+    /// length waits for.
     pub(super) fn disk_stalls(&self, turn: &Turn) -> bool {
-        turn.journal.waiting_since().is_some_and(|since| turn.now.since(since) >= self.options.election_timeout)
+        let room = turn.journal.full_since().filter(|_| self.is_at_length());
+        let since = turn.journal.waiting_since().into_iter().chain(room).min();
+        since.is_some_and(|since| turn.now.since(since) >= self.options.election_timeout)
+    }
+
+    /// Whether what waits for the disk has no room there, and has waited for long.
+    pub fn is_out_of_room(&self, turn: &Turn) -> bool {
+        turn.journal.full_since().is_some() && self.disk_stalls(turn)
     }
 }

@@ -200,12 +200,18 @@ impl Replica {
     pub(super) fn admits(&mut self, turn: &mut Turn, from: NodeId, view: View, index: Index, floor: Index) -> bool {
         // Its own views it has promised, whatever a delegate says.
         let known = view == self.promised || view > self.promised && view.node != self.me;
-        if !known || !self.log.within_reach(index) || index <= self.log.base() || self.withheld.is_full() {
+        if !known || !self.log.within_reach(index) || index <= self.log.base() || self.is_behind(turn) {
             self.decline(turn, from, view, index, floor);
             return false;
         }
         self.hear_of_view(turn, from, view);
         true
+    }
+
+    /// Whether more waits for the disk than there is room for in memory.
+    #[inline]
+    fn is_behind(&self, turn: &Turn) -> bool {
+        self.withheld.is_full() || turn.journal.is_behind()
     }
 
     /// Answers what is not admitted, and learns from it what may be learnt.

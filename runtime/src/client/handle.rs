@@ -43,6 +43,8 @@ struct Tray {
     submissions: Vec<Submission>,
     /// Take nothing new, and end by then.
     closing: Option<Time>,
+    /// Nobody serves any more.
+    ended: bool,
 }
 
 struct Submission {
@@ -90,7 +92,8 @@ impl PipelinedClient {
     }
 
     /// Begins one thing that ends within `timeout`; `then` is called with its outcome, on the client's own thread, so
-    /// it must be quick. If the operation is refused for want of room it is called here.
+    /// it must be quick and must not panic: the client would end. If the operation is refused for want of room, or
+    /// because the client has ended, it is called here.
     pub fn submit_then(
         &self,
         ask: impl Into<Ask>,
@@ -101,6 +104,10 @@ impl PipelinedClient {
         let deadline = Clock::default().now() + timeout;
         let submission = Submission { ask: ask.into(), payload, deadline, then: Box::new(then) };
         let mut tray = self.desk.tray();
+        if tray.ended {
+            drop(tray);
+            return (submission.then)(Err(gone()));
+        }
         if tray.submissions.len() >= HANDED_OVER_MAX {
             drop(tray);
             let why = WhyNotDone::QueueFull { limit: HANDED_OVER_MAX };
@@ -156,8 +163,21 @@ impl Desk {
     }
 }
 
+/// Marks the end of the client's thread, however it comes about: nobody waits for what it would have done.
+struct Ending<'d>(&'d Desk);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        let mut tray = self.0.tray();
+        tray.ended = true;
+        // Who waits for these finds that their other end is gone.
+        tray.submissions.clear();
+    }
+}
+
 /// The client's thread.
 fn serve(mut pipeline: Pipeline, desk: &Desk) {
+    let _ending = Ending(desk);
     let mut waiting = BTreeMap::new();
     let end = loop {
         let (submissions, closing) = {

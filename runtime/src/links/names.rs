@@ -1,8 +1,8 @@
 //! Names of peers, looked up anew for each attempt to connect: where addresses are given out by an orchestrator, a
 //! member that is moved keeps its name alone.
 //!
-//! A lookup takes as long as the system likes, so it happens on a thread of its own, one name after the other. The
-//! thread is there only if a peer has a name.
+//! A lookup takes as long as the system likes, so it happens on a thread of its own, one name after the other: a slow
+//! one delays those behind it, and nothing else. The thread is there only if a peer has a name.
 
 use ios_core::ids::NodeId;
 use mio::Waker;
@@ -47,8 +47,15 @@ impl Names {
         let (tell, found) = channel();
         std::thread::Builder::new().name("names".to_owned()).spawn(move || {
             for (peer, name) in names {
-                if tell.send((peer, look_up(&name))).is_err() || waker.wake().is_err() {
+                let found = look_up(&name);
+                if let Err(error) = &found {
+                    tracing::warn!(%peer, name, %error, "a peer's name cannot be looked up; it is tried again");
+                }
+                if tell.send((peer, found)).is_err() {
                     return;
+                }
+                if let Err(error) = waker.wake() {
+                    tracing::error!(%error, "the loop cannot be woken; it goes on with its next turn");
                 }
             }
         })?;
@@ -57,7 +64,9 @@ impl Names {
 
     /// Asks for a peer's address.
     pub(crate) fn ask(&self, peer: NodeId, name: &str) {
-        self.asked.send((peer, name.to_owned())).expect("the thread ends only after this");
+        if self.asked.send((peer, name.to_owned())).is_err() {
+            tracing::error!(%peer, "nobody looks names up any more");
+        }
     }
 
     /// The next answer, if there is one.

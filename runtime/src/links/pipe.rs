@@ -1,8 +1,8 @@
 //! A non-blocking TCP connection that carries bytes: what arrives is read piece by piece, what is to be sent queues up
 //! and leaves with as few system calls as possible.
 //!
-//! Readiness is edge-triggered: `readable` and `writable` remember what the poll said until a call would block, or until
-//! a read that does not fill its buffer has told as much.
+//! Readiness is edge-triggered: `readable` and `writable` remember what the poll said until a call would block, or a
+//! read that does not fill its buffer has told as much.
 
 use bytes::{Bytes, BytesMut};
 use mio::net::TcpStream;

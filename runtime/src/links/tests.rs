@@ -322,7 +322,7 @@ fn a_peer_with_a_name_is_found_whichever_of_its_addresses_answers() {
     let mut high = PeerSide::named(1, &named(format!("localhost:{}", address.port())), high);
     let mut now = Time(1);
     run(&mut [&mut low, &mut high], &mut now, |sides| sides[0].links(1, true) == 1 && sides[1].links(0, true) == 1);
-    // A name that leads nowhere is looked up again and again, and harms nobody.
+    // A name that leads nowhere harms nobody.
     let (lost, _) = listener();
     let mut lost = PeerSide::named(1, &named("no-such-name.invalid:1".to_owned()), lost);
     let mut turns = 0;
@@ -331,7 +331,6 @@ fn a_peer_with_a_name_is_found_whichever_of_its_addresses_answers() {
         turns > 50
     });
     assert_eq!(lost.links(0, true), 0);
-    assert!(lost.peers.deadline().is_some(), "it is tried again");
 }
 
 #[test]

@@ -232,7 +232,7 @@ pub enum Action {
         back: Option<Span>,
     },
     /// `full NODE`: there is no room for another file or a longer one on the disk of the node: making one fails, and
-    /// part of it may be left.
+    /// part of it may be left. Several do not add up: there is room when the first of them ends.
     Full {
         /// Whose disk.
         node: Target,

@@ -249,6 +249,9 @@ fn a_full_disk_keeps_nobody_from_what_has_its_room_already() {
     // A leader without room for what it is asked to store leaves leading to others.
     let counters = filled("at 1200ms full leader for=2s");
     assert!(counters.get(ViewChanges) == 2 && counters.get(Fenced) == 0);
+    // Who is told to stop does not wait for room, and comes back when there is some.
+    let counters = filled("at 1200ms full n1 for=1500ms\nat 1900ms stop n1 for=300ms");
+    assert!(counters.get(Stops) == 1 && counters.get(Restarts) > 0);
     // A life begins with a segment of its own.
     let counters = filled("at 1200ms full n1 for=600ms\nat 1300ms crash n1 process for=10ms");
     assert!(counters.get(Fenced) > 0);

@@ -121,6 +121,38 @@ fn what_was_given_up_before_it_failed_fences_nobody() {
 }
 
 #[test]
+fn a_removal_without_room_is_tried_again() {
+    let mut bench = Bench::running(Disk::formatted(), &options(32, 64 << 10));
+    let mut out = Vec::new();
+    bench.journal.draft_snapshot(Index(1), 7, 64, &mut out);
+    bench.journal.abandon_snapshot(&mut out);
+    bench.pending.extend(out);
+    bench.step();
+    assert_eq!(file(&bench), Some(FILE));
+    bench.fail(DiskError::Full).unwrap();
+    assert_eq!(file(&bench), None, "not at once");
+    bench.wake();
+    assert!(matches!(bench.pending.front(), Some(Output::Disk { action: DiskAction::Remove { file: FILE }, .. })));
+    bench.settle();
+    assert_eq!(bench.journal.deadline(), None);
+}
+
+#[test]
+fn what_waits_for_the_disk_is_measured() {
+    let mut bench = half_full();
+    bench.fail(DiskError::Full).unwrap();
+    assert!(!bench.journal.is_behind());
+    for index in 20..90 {
+        bench.append(Record::Accepted { view: view(1), index: Index(index), batch: batch(1, 1 << 20) });
+    }
+    bench.settle();
+    assert!(bench.journal.is_behind());
+    bench.wake();
+    bench.settle();
+    assert!(!bench.journal.is_behind());
+}
+
+#[test]
 fn nothing_else_is_done_without() {
     // The fresh segment of a life, which everything it vouches for goes to; another error than that; a round.
     let mut bench = Bench::open(Disk::formatted(), &options(32, 64 << 10));
