@@ -28,7 +28,7 @@ pub(crate) use vitals::Vitals;
 
 use crate::{
     inside::{Asker, Inside},
-    links::{Source, pipe::Broken},
+    links::{Source, acceptor::Acceptor, pipe::Broken},
 };
 use connection::{Connection, Stage};
 use ios_core::{
@@ -49,7 +49,7 @@ use pages::Page;
 use response::Response;
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
-    io::{self, Write},
+    io::Write,
     net::SocketAddr,
 };
 use vitals::Traffic;
@@ -70,8 +70,6 @@ const SEND_WITHIN: Span = Span::secs(30);
 const PART_WITHIN: Span = Span::secs(1);
 /// When the outcome of a command is said to be unknown.
 const OUTCOME_WITHIN: Span = Span::secs(5);
-/// How long accepting rests after the system refused, usually for want of file descriptors.
-const ACCEPT_PAUSE: Span = Span::millis(100);
 
 /// Where HTTP is spoken.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -129,10 +127,8 @@ impl Manners {
 
 /// The port and its connections.
 pub(crate) struct Http {
-    listener: TcpListener,
+    acceptor: Acceptor,
     manners: Manners,
-    /// Connections waiting to be accepted, from this moment on.
-    acceptable: Option<Time>,
     connections: BTreeMap<u64, Connection>,
     next: u64,
     /// Connections with something to read or to parse.
@@ -151,9 +147,8 @@ impl Http {
     /// Connections through `listener`.
     pub(crate) fn new(listener: TcpListener, manners: Manners) -> Self {
         Self {
-            listener,
+            acceptor: Acceptor::new(listener, "HTTP"),
             manners,
-            acceptable: Some(Time::ZERO),
             connections: BTreeMap::new(),
             next: 0,
             active: BTreeSet::new(),
@@ -167,12 +162,12 @@ impl Http {
 
     /// The listening socket, to register it with a poll.
     pub(crate) fn listener(&mut self) -> &mut TcpListener {
-        &mut self.listener
+        self.acceptor.listener()
     }
 
     /// Someone waits at the listener.
     pub(crate) fn listener_ready(&mut self) {
-        self.acceptable = self.acceptable.or(Some(Time::ZERO));
+        self.acceptor.ready();
     }
 
     /// Takes note of what the poll said about one connection.
@@ -188,7 +183,7 @@ impl Http {
     pub(crate) fn deadline(&self) -> Option<Time> {
         let work = if self.active.is_empty() { None } else { Some(Time::ZERO) };
         let first = self.deadlines.first().map(|(at, _)| *at);
-        [work, self.acceptable, first].into_iter().flatten().min()
+        [work, self.acceptor.deadline(), first].into_iter().flatten().min()
     }
 
     /// Accepts, gives up and reads what is due.
@@ -279,37 +274,25 @@ impl Http {
     }
 
     fn accept(&mut self, now: Time, registry: &Registry) {
-        while self.acceptable.is_some_and(|at| at <= now) {
-            match self.listener.accept() {
-                Ok((socket, address)) if self.connections.len() >= CONNECTIONS_MAX => {
-                    tracing::warn!(%address, limit = CONNECTIONS_MAX, "too many HTTP connections; this one is closed");
-                    self.refused += 1;
-                    refuse(socket);
-                }
-                Ok((socket, address)) => {
-                    let mut connection = Connection::new(socket);
-                    let token = Source::Http(self.next).token();
-                    let interest = Interest::READABLE | Interest::WRITABLE;
-                    let adopted = connection
-                        .pipe
-                        .tune()
-                        .and_then(|()| registry.register(connection.pipe.socket(), token, interest));
-                    if let Err(error) = adopted {
-                        tracing::warn!(%address, %error, "an HTTP connection could not be set up");
-                        continue;
-                    }
-                    tracing::debug!(connection = self.next, %address, "HTTP connection");
-                    self.connections.insert(self.next, connection);
-                    self.set_deadline(self.next, Some(now + REQUEST_WITHIN));
-                    self.next += 1;
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.acceptable = None,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => {
-                    tracing::warn!(%error, "accepting an HTTP connection failed");
-                    self.acceptable = Some(now + ACCEPT_PAUSE);
-                }
+        while let Some((socket, address)) = self.acceptor.next(now) {
+            if self.connections.len() >= CONNECTIONS_MAX {
+                tracing::warn!(%address, limit = CONNECTIONS_MAX, "too many HTTP connections; this one is closed");
+                self.refused += 1;
+                refuse(socket);
+                continue;
             }
+            let mut connection = Connection::new(socket);
+            let token = Source::Http(self.next).token();
+            let interest = Interest::READABLE | Interest::WRITABLE;
+            let pipe = &mut connection.pipe;
+            if let Err(error) = pipe.tune().and_then(|()| registry.register(pipe.socket(), token, interest)) {
+                tracing::warn!(%address, %error, "an HTTP connection could not be set up");
+                continue;
+            }
+            tracing::debug!(connection = self.next, %address, "HTTP connection");
+            self.connections.insert(self.next, connection);
+            self.set_deadline(self.next, Some(now + REQUEST_WITHIN));
+            self.next += 1;
         }
     }
 

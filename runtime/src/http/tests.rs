@@ -9,7 +9,7 @@ use ios_core::{
 };
 use mio::{Events, Poll};
 use std::{
-    io::Read,
+    io::{self, Read},
     net::{SocketAddr, TcpStream as Socket},
     time::Duration,
 };

@@ -8,7 +8,7 @@
 //! together hold at most [`HELD_MAX`]: the one that goes beyond is closed. The number of connections is limited, and
 //! more are closed as soon as they come, so that a client knows to try elsewhere.
 
-use super::{Source, stream::Stream};
+use super::{Source, acceptor::Acceptor, stream::Stream};
 use bytes::Bytes;
 use ios_core::{
     ids::ConnectionId,
@@ -17,10 +17,7 @@ use ios_core::{
     time::{Span, Time},
 };
 use mio::{Interest, Registry, event::Event, net::TcpListener};
-use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
-    io,
-};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Bytes of answers waiting for one client above which its requests wait too.
 const HIGH_WATER: usize = 1 << 20;
@@ -32,14 +29,10 @@ const HELD_MAX: usize = 1 << 30;
 const HELD_TOO_MUCH: &str = "all clients together hold too much memory";
 /// A connection that has not sent a whole request by then is closed.
 const IDENTIFY_WITHIN: Span = Span::secs(5);
-/// How long accepting rests after the system refused, usually for want of file descriptors.
-const ACCEPT_PAUSE: Span = Span::millis(100);
 
 /// All client connections of one node.
 pub(crate) struct Clients {
-    listener: TcpListener,
-    /// Connections waiting to be accepted, from this moment on.
-    acceptable: Option<Time>,
+    acceptor: Acceptor,
     connections: BTreeMap<u64, Connection>,
     next: u64,
     limit: usize,
@@ -76,8 +69,7 @@ impl Clients {
     /// Connections through `listener`, at most `limit`.
     pub(crate) fn new(listener: TcpListener, limit: usize) -> Self {
         Self {
-            listener,
-            acceptable: Some(Time::ZERO),
+            acceptor: Acceptor::new(listener, "clients"),
             connections: BTreeMap::new(),
             next: 0,
             limit,
@@ -90,12 +82,12 @@ impl Clients {
 
     /// The listening socket, to register it with a poll.
     pub(crate) fn listener(&mut self) -> &mut TcpListener {
-        &mut self.listener
+        self.acceptor.listener()
     }
 
     /// Someone waits at the listener.
     pub(crate) fn listener_ready(&mut self) {
-        self.acceptable = self.acceptable.or(Some(Time::ZERO));
+        self.acceptor.ready();
     }
 
     /// Takes note of what the poll said about one connection.
@@ -130,7 +122,7 @@ impl Clients {
     pub(crate) fn deadline(&self) -> Option<Time> {
         let work = if self.active.is_empty() { None } else { Some(Time::ZERO) };
         let oldest = self.unidentified.first_key_value().map(|(_, until)| *until);
-        [work, self.acceptable, oldest].into_iter().flatten().min()
+        [work, self.acceptor.deadline(), oldest].into_iter().flatten().min()
     }
 
     /// Accepts, gives up and reads what is due; what the core must know goes to `inputs`.
@@ -188,32 +180,23 @@ impl Clients {
     }
 
     fn accept(&mut self, now: Time, registry: &Registry) {
-        while self.acceptable.is_some_and(|at| at <= now) {
-            match self.listener.accept() {
-                Ok((_, address)) if self.connections.len() >= self.limit => {
-                    tracing::warn!(%address, limit = self.limit, "too many client connections; this one is closed");
-                }
-                Ok((socket, address)) => {
-                    let mut stream = Stream::new(socket);
-                    let token = Source::Client(self.next).token();
-                    let interest = Interest::READABLE | Interest::WRITABLE;
-                    let adopted = stream.tune().and_then(|()| registry.register(stream.socket(), token, interest));
-                    if let Err(error) = adopted {
-                        tracing::warn!(%address, %error, "a client's connection could not be set up");
-                        continue;
-                    }
-                    tracing::debug!(connection = self.next, %address, "client connected");
-                    self.connections.insert(self.next, Connection { stream, unsent: false, held: 0 });
-                    self.unidentified.insert(self.next, now + IDENTIFY_WITHIN);
-                    self.next += 1;
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.acceptable = None,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => {
-                    tracing::warn!(%error, "accepting a client failed");
-                    self.acceptable = Some(now + ACCEPT_PAUSE);
-                }
+        while let Some((socket, address)) = self.acceptor.next(now) {
+            if self.connections.len() >= self.limit {
+                tracing::warn!(%address, limit = self.limit, "too many client connections; this one is closed");
+                continue;
             }
+            let mut stream = Stream::new(socket);
+            let token = Source::Client(self.next).token();
+            let interest = Interest::READABLE | Interest::WRITABLE;
+            let adopted = stream.tune().and_then(|()| registry.register(stream.socket(), token, interest));
+            if let Err(error) = adopted {
+                tracing::warn!(%address, %error, "a client's connection could not be set up");
+                continue;
+            }
+            tracing::debug!(connection = self.next, %address, "client connected");
+            self.connections.insert(self.next, Connection { stream, unsent: false, held: 0 });
+            self.unidentified.insert(self.next, now + IDENTIFY_WITHIN);
+            self.next += 1;
         }
     }
 

@@ -2,6 +2,7 @@
 
 pub mod pipe;
 pub mod stream;
+pub(crate) mod acceptor;
 pub(crate) mod clients;
 mod names;
 pub(crate) mod peers;

@@ -14,6 +14,7 @@
 
 use super::{
     Source,
+    acceptor::Acceptor,
     names::{Address, Names},
     stream::Stream,
 };
@@ -42,8 +43,6 @@ const QUEUE_MAX: usize = 64 << 20;
 const UNIDENTIFIED_MAX: usize = 64;
 /// A connection that has not said Hello by then is closed.
 const IDENTIFY_WITHIN: Span = Span::secs(5);
-/// How long accepting rests after the system refused, usually for want of file descriptors.
-const ACCEPT_PAUSE: Span = Span::millis(100);
 /// An attempt to connect that takes longer is given up.
 const DIAL_WITHIN: Span = Span::secs(2);
 /// The first pause between attempts; it doubles up to the last one.
@@ -55,9 +54,7 @@ pub(crate) struct Peers {
     me: NodeId,
     /// Everyone else, whether dialled by us or dialling us.
     others: NodeSet,
-    listener: TcpListener,
-    /// Connections waiting to be accepted, from this moment on.
-    acceptable: Option<Time>,
+    acceptor: Acceptor,
     sockets: BTreeMap<u64, Socket>,
     next: u64,
     /// The connection that carries each peer's messages.
@@ -113,8 +110,7 @@ impl Peers {
         Ok(Self {
             me,
             others,
-            listener,
-            acceptable: Some(Time::ZERO),
+            acceptor: Acceptor::new(listener, "peers"),
             sockets: BTreeMap::new(),
             next: 0,
             up: BTreeMap::new(),
@@ -126,12 +122,12 @@ impl Peers {
 
     /// The listening socket, to register it with a poll.
     pub(crate) fn listener(&mut self) -> &mut TcpListener {
-        &mut self.listener
+        self.acceptor.listener()
     }
 
     /// Someone waits at the listener.
     pub(crate) fn listener_ready(&mut self) {
-        self.acceptable = self.acceptable.or(Some(Time::ZERO));
+        self.acceptor.ready();
     }
 
     /// Takes note of what the poll said about one connection.
@@ -162,7 +158,7 @@ impl Peers {
             Stage::Dialling { until, .. } | Stage::Unidentified { until } => Some(until),
             Stage::Up { .. } => None,
         });
-        stages.chain(self.dials.values().filter_map(|dial| dial.next_at)).chain(self.acceptable).min()
+        stages.chain(self.dials.values().filter_map(|dial| dial.next_at)).chain(self.acceptor.deadline()).min()
     }
 
     /// Accepts, dials, gives up and reads what is due; what the core must know goes to `inputs`.
@@ -209,29 +205,15 @@ impl Peers {
     }
 
     fn accept(&mut self, now: Time, registry: &Registry) {
-        while self.acceptable.is_some_and(|at| at <= now) {
-            match self.listener.accept() {
-                Ok((socket, address)) => {
-                    let waiting =
-                        self.sockets.values().filter(|socket| matches!(socket.stage, Stage::Unidentified { .. }));
-                    if waiting.count() >= UNIDENTIFIED_MAX {
-                        tracing::warn!(
-                            %address,
-                            "too many unidentified connections on the peer port; this one is closed"
-                        );
-                        continue;
-                    }
-                    let stage = Stage::Unidentified { until: now + IDENTIFY_WITHIN };
-                    if let Err(error) = self.adopt(socket, stage, registry) {
-                        tracing::warn!(%address, %error, "a connection to the peer port could not be set up");
-                    }
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.acceptable = None,
-                Err(error) => {
-                    tracing::warn!(%error, "accepting a peer failed");
-                    self.acceptable = Some(now + ACCEPT_PAUSE);
-                }
+        while let Some((socket, address)) = self.acceptor.next(now) {
+            let waiting = self.sockets.values().filter(|socket| matches!(socket.stage, Stage::Unidentified { .. }));
+            if waiting.count() >= UNIDENTIFIED_MAX {
+                tracing::warn!(%address, "too many unidentified connections on the peer port; this one is closed");
+                continue;
+            }
+            let stage = Stage::Unidentified { until: now + IDENTIFY_WITHIN };
+            if let Err(error) = self.adopt(socket, stage, registry) {
+                tracing::warn!(%address, %error, "a connection to the peer port could not be set up");
             }
         }
     }
