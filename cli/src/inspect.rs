@@ -11,15 +11,15 @@ use bytes::Bytes;
 use ios_core::{
     ids::{Digest, Index},
     interface::{FileId, ReadDisk},
-    journal::{Extent, Fact, Identity, Journal, JournalError, Recovered, contents, identity_of},
+    journal::{Extent, Fact, Identity, Journal, JournalError, Recovered, contents, damaged_slots, identity_of},
     options::JournalOptions,
 };
 use runtime::{directory::Directory, server::ServerError};
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, path::Path};
 
-/// Bytes of an identity slot.
-const SLOT: usize = 4096;
+/// Bytes that are read at a time: what a disk loses, it loses in pieces of this size.
+const PAGE: usize = 4096;
 
 /// Prints what is in a directory.
 pub fn inspect(global: &Global, path: &Path) -> Result<Exit, Failure> {
@@ -48,8 +48,8 @@ pub fn fsck(global: &Global, path: &Path) -> Result<Exit, Failure> {
 
 /// A data directory.
 struct Found {
-    /// Identity slots that no other one equals.
-    odd_slots: Vec<usize>,
+    /// Identity slots that are damaged.
+    damaged_slots: Vec<usize>,
     identity: Identity,
     recovered: Recovered,
     files: Vec<File>,
@@ -72,7 +72,7 @@ impl Found {
         let damaged = |error: JournalError| Failure::new(Exit::Disk, format!("{}: {error}", path.display()));
         let listed = directory.files().map_err(|error| damaged(JournalError::Listing(error)))?;
         let mut files = Vec::new();
-        let (mut odd_slots, mut identity) = (Vec::new(), None);
+        let (mut identity_damage, mut identity) = (Vec::new(), None);
         for (id, bytes) in listed {
             let image = match id {
                 // Snapshots are judged as a whole, below.
@@ -81,7 +81,7 @@ impl Found {
             };
             if id == FileId::Identity {
                 identity = identity_of(&image);
-                odd_slots = odd_ones(&image);
+                identity_damage = damaged_slots(&image);
             }
             files.push(File::of(id, bytes, image.into()));
         }
@@ -89,16 +89,14 @@ impl Found {
         let options = JournalOptions::default();
         let opened = Journal::open(identity.node, identity.genesis, options, &mut directory);
         let (_, recovered) = opened.map_err(damaged)?;
-        Ok(Self { odd_slots, identity, recovered, files })
+        Ok(Self { damaged_slots: identity_damage, identity, recovered, files })
     }
 
     fn problems(&self) -> Vec<String> {
         let Recovered { base, snapshot, entries, loss, divergence, .. } = &self.recovered;
         let mut problems = Vec::new();
-        // An update that was interrupted leaves them, all in the half that it was writing.
-        let halves = [0..3, 3..6].map(|half| self.odd_slots.iter().any(|slot| half.contains(slot)));
-        if halves == [true, true] {
-            problems.push(format!("identity: slots {:?} are like no other; the rest agree", self.odd_slots));
+        if !self.damaged_slots.is_empty() {
+            problems.push(format!("identity: slots {:?} are like no other; the rest agree", self.damaged_slots));
         }
         if *base > Index::ZERO && snapshot.is_none() {
             problems.push(format!(
@@ -211,19 +209,12 @@ impl File {
 /// The content of a file; zeros where it cannot be read.
 fn read_around(directory: &mut Directory, id: FileId, bytes: u64) -> Vec<u8> {
     let mut image = Vec::with_capacity(bytes as usize);
-    for offset in (0..bytes).step_by(SLOT) {
-        let length = SLOT.min((bytes - offset) as usize);
+    for offset in (0..bytes).step_by(PAGE) {
+        let length = PAGE.min((bytes - offset) as usize);
         image.extend(directory.read(id, offset, length).unwrap_or_default());
         image.resize(offset as usize + length, 0);
     }
     image
-}
-
-/// Slots that no other one equals.
-fn odd_ones(image: &[u8]) -> Vec<usize> {
-    let slots: Vec<&[u8]> = image.chunks(SLOT).collect();
-    let alone = |slot: &usize| slots.iter().filter(|other| **other == slots[*slot]).count() == 1;
-    (0..slots.len()).filter(alone).collect()
 }
 
 fn counted(count: usize, what: &str) -> String {

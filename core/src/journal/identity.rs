@@ -91,6 +91,16 @@ pub fn identity_of(image: &[u8]) -> Option<Identity> {
     choose(image).ok().map(|file| file.stored.identity)
 }
 
+/// The slots of an identity file that have been damaged, by place: those that no other one equals, unless they all lie
+/// in one half, where an update that was interrupted leaves them too.
+pub fn damaged_slots(image: &[u8]) -> Vec<usize> {
+    let slots: Vec<&[u8]> = image.chunks(BLOCK).collect();
+    let alone = |slot: &usize| slots.iter().filter(|other| **other == slots[*slot]).count() == 1;
+    let odd: Vec<usize> = (0..slots.len()).filter(alone).collect();
+    let in_both = odd.iter().any(|slot| *slot < HALF) && odd.iter().any(|slot| *slot >= HALF);
+    if in_both { odd } else { Vec::new() }
+}
+
 /// Whether a write to the identity file ends an update.
 pub(super) fn ends_update(writes: &[(u64, Bytes)]) -> bool {
     writes.iter().any(|(offset, _)| *offset >= (HALF * BLOCK) as u64)

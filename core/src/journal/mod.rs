@@ -87,7 +87,7 @@ mod writer;
 
 pub use error::JournalError;
 pub use facts::{Extent, Fact, Witness, contents, extents, facts};
-pub use identity::identity_of;
+pub use identity::{damaged_slots, identity_of};
 pub use segment::segment_bytes_min;
 pub use snapshot::{READS_MAX, SnapshotSeal, checksum};
 

@@ -117,13 +117,8 @@ pub(super) fn workload(draw: &mut Draw, cluster: &Cluster, run: Span) -> Workloa
         participant: Percent(match cluster.options.participant_read {
             true => *draw.pick(&[10, 50, 100]),
             // Whoever asks for what is not served is told so.
-            false => {
-                if draw.one_in(8) {
-                    10
-                } else {
-                    0
-                }
-            }
+            false if draw.one_in(8) => 10,
+            false => 0,
         }),
         stale: Percent(*draw.pick(&[0, 0, 20, 50])),
         deletes: Percent(*draw.pick(&[0, 5, 20])),

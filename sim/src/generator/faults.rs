@@ -325,13 +325,13 @@ pub(super) fn late_answers(draw: &mut Draw, scenario: &mut Scenario) {
 
 /// Damage is noticed when a node starts, so a crash follows soon.
 fn rot(draw: &mut Draw, scenario: &mut Scenario) {
+    use Damage::{Bit, Misdirected, Unreadable, Whole, Zero};
+    use RotPart::{Body, Identity, Slot, Snapshot};
     let node = Target::Node(NodeId(draw.range(0, u64::from(scenario.cluster.nodes) - 1) as u8));
     let at = Time(draw.time(scenario.run.0 / 10, scenario.run.0 * 8 / 10));
     let crash = at + Span(draw.log_time(10_000, Span::millis(50).0));
     for _ in 0..draw.log(1, 6) {
-        use RotPart::{Body, Identity, Slot, Snapshot};
         let part = *draw.pick(&[Body, Body, Body, Slot, Identity, Snapshot]);
-        use Damage::{Bit, Misdirected, Unreadable, Whole, Zero};
         let damage = *draw.pick(&[Bit, Bit, Whole, Zero, Misdirected, Unreadable]);
         let index = if matches!(part, Body | Slot) && draw.coin() { Some(draw.log(1, 64)) } else { None };
         let action = Action::Rot { node, part, index, damage };

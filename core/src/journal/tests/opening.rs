@@ -1,7 +1,7 @@
 //! Who may open a directory, what survives of the identity, and what is said when it does not open.
 
 use super::{
-    super::{block::BLOCK, identity_of},
+    super::{block::BLOCK, damaged_slots, identity_of},
     *,
 };
 use crate::ids::{ClusterId, OpId};
@@ -136,6 +136,19 @@ fn the_founding_is_remembered() {
     assert!(bench.journal.covers(ticket));
     assert_eq!(identity_of(&bench.disk.files[&FileId::Identity]).as_ref(), Some(bench.journal.identity()));
     assert_eq!(bench.reopen(&options).recovered.identity.founded, Some((ClusterId(77), nonces)));
+}
+
+#[test]
+fn a_slot_that_differs_is_damage_unless_an_interrupted_update_may_have_left_it() {
+    let image = Disk::formatted().files[&FileId::Identity].to_vec();
+    let damage = |slots: &[usize]| {
+        let mut image = image.clone();
+        slots.iter().for_each(|slot| image[slot * BLOCK + 100] ^= 1 + *slot as u8);
+        damaged_slots(&image)
+    };
+    assert_eq!(damage(&[]), []);
+    assert_eq!((damage(&[0]), damage(&[4, 5])), (vec![], vec![]));
+    assert_eq!(damage(&[1, 5]), [1, 5]);
 }
 
 #[test]
