@@ -6,9 +6,10 @@ use crate::{
     directory::{Directory, DirectoryError},
     disk::{Disk, Files, Persistence},
     event_loop::{End, Ends, EventLoop},
-    http::{self, Http, HttpConfig, Manners},
+    http::{self, Http, HttpConfig},
     inside::Inside,
     links::{Source, clients::Clients, peers::Peers},
+    manners::Manners,
     notes::Counters,
 };
 use ios_core::{
@@ -169,11 +170,9 @@ impl Server {
         let own_address = resolve(own).map_err(|error| ServerError::Name { name: own.clone(), error })?;
         let peer_listener = listen(own_address, "peers")?;
         let mut clients = Clients::new(listen(config.clients, "clients")?, config.clients_max);
+        let manners = Manners::new(config.language, &config.options);
         let mut http = match &config.http {
-            Some(http) => {
-                let manners = Manners::new(config.language, &config.options, http);
-                Some(Http::new(listen(http.address, "HTTP")?, manners))
-            }
+            Some(http) => Some(Http::new(listen(http.address, "HTTP")?, manners.clone(), http.members.clone())),
             None => None,
         };
         let mut clock = Clock::default();

@@ -5,11 +5,7 @@ use super::{
     response::Response,
 };
 use crate::links::pipe::{Broken, Pipe};
-use ios_core::time::Time;
 use mio::net::TcpStream;
-
-/// Bytes thrown away in one turn of a connection that is being ended.
-const DRAIN_PER_TURN: usize = 256 << 10;
 
 /// How far it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -32,8 +28,6 @@ pub(super) struct Connection {
     pub(super) pipe: Pipe,
     pub(super) arrived: Vec<u8>,
     pub(super) stage: Stage,
-    /// When it is given up.
-    pub(super) deadline: Option<Time>,
     /// It has had an answer.
     pub(super) served: bool,
 }
@@ -42,7 +36,7 @@ impl Connection {
     /// A connection that was just accepted.
     pub(super) fn new(socket: TcpStream) -> Self {
         let (pipe, arrived) = (Pipe::new(socket), Vec::new());
-        Self { pipe, arrived, stage: Stage::Reading, deadline: None, served: false }
+        Self { pipe, arrived, stage: Stage::Reading, served: false }
     }
 
     /// Reads until a request is there as a whole, or an error, or nothing more.
@@ -85,12 +79,6 @@ impl Connection {
 
     /// Throws away what still arrives. It is broken when the other end has ended too.
     pub(super) fn drain(&mut self, scratch: &mut [u8]) -> Result<(), Broken> {
-        let mut share = DRAIN_PER_TURN;
-        while share > 0
-            && let Some(read) = self.pipe.read(scratch)?
-        {
-            share = share.saturating_sub(read);
-        }
-        Ok(())
+        self.pipe.read_share(scratch, |_| Ok(()))
     }
 }

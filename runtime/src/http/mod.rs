@@ -28,16 +28,14 @@ pub(crate) use vitals::Vitals;
 
 use crate::{
     inside::{Asker, Inside},
-    links::{Source, acceptor::Acceptor, pipe::Broken},
+    links::{Source, acceptor::Acceptor, deadlines::Deadlines, pipe::Broken},
+    manners::{Manners, OUTCOME_WITHIN},
 };
 use connection::{Connection, Stage};
 use ios_core::{
-    client::{Ask, Outcome},
+    client::Outcome,
     ids::NodeId,
     interface::Input,
-    message::ReadMode,
-    options::{Options, Participant},
-    service::{Access, Application},
     time::{Span, Time},
 };
 use mio::{
@@ -68,8 +66,6 @@ const IDLE_MAX: Span = Span::secs(60);
 const SEND_WITHIN: Span = Span::secs(30);
 /// How long the other end may take to notice that a connection has ended.
 const PART_WITHIN: Span = Span::secs(1);
-/// When the outcome of a command is said to be unknown.
-const OUTCOME_WITHIN: Span = Span::secs(5);
 
 /// Where HTTP is spoken.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -81,54 +77,12 @@ pub struct HttpConfig {
     pub members: BTreeMap<NodeId, String>,
 }
 
-/// How this node deals with commands that the leader must see.
-#[derive(Clone, Debug)]
-pub(crate) struct Manners {
-    /// In which language commands are.
-    pub(crate) language: Application,
-    participant: Participant,
-    participant_read: bool,
-    /// Where members are told to be, for HTTP and for other clients.
-    http: BTreeMap<NodeId, String>,
-    clients: BTreeMap<NodeId, String>,
-}
-
-impl Manners {
-    /// As the options of a node have it.
-    pub(crate) fn new(language: Application, options: &Options, config: &HttpConfig) -> Self {
-        Self {
-            language,
-            participant: options.participant,
-            participant_read: options.participant_read,
-            http: config.members.clone(),
-            clients: options.client_addresses.clone(),
-        }
-    }
-
-    /// How to ask the node, or to go elsewhere.
-    fn ask(&self, access: Access, vitals: &Vitals<'_>) -> Result<Ask, Response> {
-        match (access, vitals.other_leader()) {
-            (Access::Read, Some(_)) if self.participant_read => Ok(Ask::Read(ReadMode::Participant)),
-            (_, Some(leader)) if self.participant == Participant::Redirect => Err(self.elsewhere(leader)),
-            (access, _) => Ok(access.into()),
-        }
-    }
-
-    fn elsewhere(&self, leader: NodeId) -> Response {
-        let (address, kind) = match (self.http.get(&leader), self.clients.get(&leader)) {
-            (Some(http), _) => (http, "which speaks HTTP at"),
-            (None, Some(clients)) => (clients, "which has no HTTP port; it serves clients at"),
-            (None, None) => return Response::text(503, format!("not done: {leader} leads, not this member")),
-        };
-        let text = format!("not done: {leader} leads, {kind} {address}, not this member");
-        Response::text(503, text).with("Ios-Leader", address)
-    }
-}
-
 /// The port and its connections.
 pub(crate) struct Http {
     acceptor: Acceptor,
     manners: Manners,
+    /// Where members speak HTTP, as far as they do.
+    members: BTreeMap<NodeId, String>,
     connections: BTreeMap<u64, Connection>,
     next: u64,
     /// Connections with something to read or to parse.
@@ -136,7 +90,7 @@ pub(crate) struct Http {
     /// Those whose answer has not left.
     unsent: BTreeSet<u64>,
     /// When each connection's time is over.
-    deadlines: BTreeSet<(Time, u64)>,
+    deadlines: Deadlines,
     /// Requests that are whole and not looked at.
     requests: VecDeque<(u64, request::Request)>,
     refused: u64,
@@ -144,16 +98,17 @@ pub(crate) struct Http {
 }
 
 impl Http {
-    /// Connections through `listener`.
-    pub(crate) fn new(listener: TcpListener, manners: Manners) -> Self {
+    /// Connections through `listener`; whom to ask instead, `members` say.
+    pub(crate) fn new(listener: TcpListener, manners: Manners, members: BTreeMap<NodeId, String>) -> Self {
         Self {
             acceptor: Acceptor::new(listener, "HTTP"),
             manners,
+            members,
             connections: BTreeMap::new(),
             next: 0,
             active: BTreeSet::new(),
             unsent: BTreeSet::new(),
-            deadlines: BTreeSet::new(),
+            deadlines: Deadlines::default(),
             requests: VecDeque::new(),
             refused: 0,
             responses: BTreeMap::new(),
@@ -182,15 +137,14 @@ impl Http {
     /// When [`Http::turn`] is due although the poll says nothing.
     pub(crate) fn deadline(&self) -> Option<Time> {
         let work = if self.active.is_empty() { None } else { Some(Time::ZERO) };
-        let first = self.deadlines.first().map(|(at, _)| *at);
-        [work, self.acceptor.deadline(), first].into_iter().flatten().min()
+        [work, self.acceptor.deadline(), self.deadlines.first()].into_iter().flatten().min()
     }
 
     /// Accepts, gives up and reads what is due.
     pub(crate) fn turn(&mut self, now: Time, registry: &Registry, scratch: &mut [u8]) {
         self.accept(now, registry);
-        while let Some((_, number)) = self.deadlines.first().filter(|(at, _)| *at <= now) {
-            self.out_of_time(now, *number);
+        while let Some(number) = self.deadlines.due(now) {
+            self.out_of_time(now, number);
         }
         for number in std::mem::take(&mut self.active) {
             self.read(now, number, scratch);
@@ -220,13 +174,26 @@ impl Http {
                 }
                 Page::Ask(command) => command,
             };
-            match self.manners.ask(command.access, vitals) {
+            match self.manners.ask(command.access, vitals.other_leader()) {
                 Ok(ask) => {
                     inside.submit(now, Asker::Http(number), ask, command.payload, now + OUTCOME_WITHIN, node);
                 }
-                Err(response) => self.answer(now, number, &response),
+                Err(leader) => {
+                    let response = self.elsewhere(leader);
+                    self.answer(now, number, &response);
+                }
             }
         }
+    }
+
+    fn elsewhere(&self, leader: NodeId) -> Response {
+        let (address, kind) = match (self.members.get(&leader), self.manners.clients.get(&leader)) {
+            (Some(http), _) => (http, "which speaks HTTP at"),
+            (None, Some(clients)) => (clients, "which has no HTTP port; it serves clients at"),
+            (None, None) => return Response::text(503, format!("not done: {leader} leads, not this member")),
+        };
+        let text = format!("not done: {leader} leads, {kind} {address}, not this member");
+        Response::text(503, text).with("Ios-Leader", address)
     }
 
     /// What a connection asked for has ended.
@@ -264,10 +231,10 @@ impl Http {
                 Stage::Parting => {
                     // If it cannot be ended it is broken, which the next read says.
                     let _ = connection.pipe.end();
-                    self.set_deadline(number, Some(now + PART_WITHIN));
+                    self.deadlines.set(number, Some(now + PART_WITHIN));
                 }
-                _ if connection.arrived.is_empty() => self.set_deadline(number, Some(now + IDLE_MAX)),
-                _ => self.set_deadline(number, Some(now + REQUEST_WITHIN)),
+                _ if connection.arrived.is_empty() => self.deadlines.set(number, Some(now + IDLE_MAX)),
+                _ => self.deadlines.set(number, Some(now + REQUEST_WITHIN)),
             }
             self.active.insert(number);
         }
@@ -291,7 +258,7 @@ impl Http {
             }
             tracing::debug!(connection = self.next, %address, "HTTP connection");
             self.connections.insert(self.next, connection);
-            self.set_deadline(self.next, Some(now + REQUEST_WITHIN));
+            self.deadlines.set(self.next, Some(now + REQUEST_WITHIN));
             self.next += 1;
         }
     }
@@ -325,11 +292,11 @@ impl Http {
         match connection.next_request(scratch) {
             Ok(Ok(Some(request))) => {
                 connection.begin_answer(request.keep_alive, request.method == request::Method::Head);
-                self.set_deadline(number, None);
+                self.deadlines.set(number, None);
                 self.requests.push_back((number, request));
             }
             Ok(Ok(None)) if was_idle && !connection.arrived.is_empty() && connection.served => {
-                self.set_deadline(number, Some(now + REQUEST_WITHIN));
+                self.deadlines.set(number, Some(now + REQUEST_WITHIN));
             }
             Ok(Ok(None)) => {}
             Ok(Err(request::Objection(status, why))) => {
@@ -348,24 +315,15 @@ impl Http {
         let response = if held + response.body.len() > HELD_MAX { &too_much } else { response };
         *self.responses.entry(response.status).or_default() += 1;
         connection.answer(response);
-        self.set_deadline(number, Some(now + SEND_WITHIN));
+        self.deadlines.set(number, Some(now + SEND_WITHIN));
         self.unsent.insert(number);
     }
 
-    fn set_deadline(&mut self, number: u64, at: Option<Time>) {
-        let connection = self.connections.get_mut(&number).expect("the caller has it");
-        let before = std::mem::replace(&mut connection.deadline, at);
-        if let Some(before) = before {
-            self.deadlines.remove(&(before, number));
-        }
-        self.deadlines.extend(at.map(|at| (at, number)));
-    }
-
     fn close(&mut self, number: u64, why: &str) {
-        let Some(connection) = self.connections.remove(&number) else { return };
-        if let Some(deadline) = connection.deadline {
-            self.deadlines.remove(&(deadline, number));
+        if self.connections.remove(&number).is_none() {
+            return;
         }
+        self.deadlines.set(number, None);
         self.active.remove(&number);
         self.unsent.remove(&number);
         tracing::debug!(connection = number, why, "HTTP connection closed");

@@ -6,6 +6,7 @@ use ios_core::{
     ids::{ClusterId, Incarnation, Index, Revision, View},
     interface::Note,
     message::Status,
+    options::Options,
 };
 use mio::{Events, Poll};
 use std::{
@@ -56,9 +57,9 @@ struct Side {
 fn side(status: Status) -> Side {
     let listener = TcpListener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = listener.local_addr().unwrap();
-    let config = HttpConfig { address, members: BTreeMap::from([(NodeId(0), "10.0.0.1:12345".to_owned())]) };
-    let manners = Manners::new("kv-store".parse().unwrap(), &Options::default(), &config);
-    let (poll, mut http) = (Poll::new().unwrap(), Http::new(listener, manners));
+    let members = BTreeMap::from([(NodeId(0), "10.0.0.1:12345".to_owned())]);
+    let manners = Manners::new("kv-store".parse().unwrap(), &Options::default());
+    let (poll, mut http) = (Poll::new().unwrap(), Http::new(listener, manners, members));
     poll.registry().register(http.listener(), Source::HttpListener.token(), Interest::READABLE).unwrap();
     let mut counters = Counters::default();
     counters.take(&Note::Whole);

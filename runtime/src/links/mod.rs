@@ -4,6 +4,7 @@ pub mod pipe;
 pub mod stream;
 pub(crate) mod acceptor;
 pub(crate) mod clients;
+pub(crate) mod deadlines;
 mod names;
 pub(crate) mod peers;
 

@@ -18,6 +18,8 @@ use std::{
 const PIECES: usize = 64;
 /// Pieces up to this size are gathered into one: cheaper to copy than to hand to the system each for itself.
 const SMALL: usize = 1 << 10;
+/// Bytes read from one connection in one turn of the loop: a busy one must not starve the others.
+const READ_PER_TURN: usize = 256 << 10;
 /// A connection whose other end does not acknowledge anything for this long is dead, whatever TCP still hopes for.
 const DEAD_AFTER: Duration = Duration::from_secs(5);
 
@@ -127,6 +129,22 @@ impl Pipe {
             }
         }
         Ok(None)
+    }
+
+    /// Reads what is there, up to this turn's share, handing on each piece. `scratch` is where bytes pass through.
+    pub fn read_share<E: From<Broken>>(
+        &mut self,
+        scratch: &mut [u8],
+        mut each: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut share = READ_PER_TURN;
+        while share > 0
+            && let Some(read) = self.read(scratch)?
+        {
+            share = share.saturating_sub(read);
+            each(&scratch[..read])?;
+        }
+        Ok(())
     }
 
     /// Queues pieces.

@@ -6,9 +6,6 @@ use ios_core::wire::{FrameError, FrameReader, Framed};
 use mio::net::TcpStream;
 use std::{fmt, io};
 
-/// Bytes read from one connection in one turn of the loop: a busy one must not starve the others.
-const READ_PER_TURN: usize = 256 << 10;
-
 /// A connection, its queue, and the frame that is arriving.
 #[derive(Debug)]
 pub struct Stream<M> {
@@ -31,6 +28,18 @@ impl fmt::Display for Lost {
             Lost::Broken(broken) => broken.fmt(f),
             Lost::Frame(error) => error.fmt(f),
         }
+    }
+}
+
+impl From<Broken> for Lost {
+    fn from(broken: Broken) -> Self {
+        Lost::Broken(broken)
+    }
+}
+
+impl From<FrameError> for Lost {
+    fn from(error: FrameError) -> Self {
+        Lost::Frame(error)
     }
 }
 
@@ -77,17 +86,13 @@ impl<M: Framed> Stream<M> {
 
     /// Reads what is there, up to this turn's share, handing on each message. `scratch` is where bytes pass through.
     pub fn read(&mut self, scratch: &mut [u8], mut each: impl FnMut(M)) -> Result<(), Lost> {
-        let mut share = READ_PER_TURN;
-        while share > 0
-            && let Some(read) = self.pipe.read(scratch).map_err(Lost::Broken)?
-        {
-            share = share.saturating_sub(read);
-            let mut bytes = &scratch[..read];
-            while let Some(message) = self.reader.read(&mut bytes).map_err(Lost::Frame)? {
+        let Self { pipe, reader } = self;
+        pipe.read_share(scratch, |mut bytes| {
+            while let Some(message) = reader.read(&mut bytes)? {
                 each(message);
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     /// Queues the pieces of one frame.
@@ -97,6 +102,6 @@ impl<M: Framed> Stream<M> {
 
     /// Sends what the system takes.
     pub fn flush(&mut self) -> Result<(), Lost> {
-        self.pipe.flush().map_err(Lost::Broken)
+        Ok(self.pipe.flush()?)
     }
 }
