@@ -15,6 +15,7 @@ use crate::{
     disk::Disk,
     http::{Http, Vitals},
     inside::{Asker, Inside},
+    lines::Lines,
     links::{Source, clients::Clients, peers::Peers},
     notes::Counters,
 };
@@ -25,7 +26,7 @@ use ios_core::{
     interface::{DiskAction, Fault, Input, Output},
     message::{ClientResponse, Refusal, RequestKey},
     service::Service,
-    time::Span,
+    time::{Span, Time},
     wire::{Encoder, FrameError, Framed},
 };
 use mio::{Events, Poll};
@@ -67,6 +68,7 @@ pub(crate) struct EventLoop<S> {
     pub(crate) peers: Peers,
     pub(crate) clients: Clients,
     pub(crate) http: Option<Http>,
+    pub(crate) lines: Lines,
     /// Asks the node on behalf of those who speak no frames.
     pub(crate) inside: Inside,
     pub(crate) disk: Disk,
@@ -80,6 +82,7 @@ pub(crate) struct Ends {
     pub(crate) peers: Peers,
     pub(crate) clients: Clients,
     pub(crate) http: Option<Http>,
+    pub(crate) lines: Lines,
     pub(crate) inside: Inside,
 }
 
@@ -107,9 +110,9 @@ impl<S: Service> EventLoop<S> {
             polled: false,
             stopping: false,
         };
-        let Ends { peers, clients, http, inside } = ends;
+        let Ends { peers, clients, http, lines, inside } = ends;
         let counters = Counters::default();
-        Self { node, clock, poll, peers, clients, http, inside, disk, stop, counters, state }
+        Self { node, clock, poll, peers, clients, http, lines, inside, disk, stop, counters, state }
     }
 
     /// Runs until the node stops or must not go on.
@@ -184,6 +187,7 @@ impl<S: Service> EventLoop<S> {
             inputs.push_back(Input::Shutdown);
         }
         self.serve_http();
+        self.serve_lines();
     }
 
     /// Answers what is asked by HTTP, or has it asked inside.
@@ -205,14 +209,38 @@ impl<S: Service> EventLoop<S> {
         }
     }
 
+    /// Answers what clients ask in lines, or has it asked inside.
+    fn serve_lines(&mut self) {
+        let Some(mut heard) = self.clients.next_heard() else { return };
+        let now = self.clock.now();
+        let status = self.node.status();
+        let other = status.leader.filter(|leader| *leader != status.node);
+        loop {
+            self.lines.hear(now, heard, other, &mut self.inside, &mut self.state.inputs);
+            self.say_lines(now);
+            heard = match self.clients.next_heard() {
+                Some(next) => next,
+                None => return,
+            };
+        }
+    }
+
+    fn say_lines(&mut self, now: Time) {
+        for (connection, saying) in self.lines.said() {
+            self.clients.say(now, connection, saying, &mut self.state.inputs);
+        }
+    }
+
     /// Hands on what was asked inside and has ended.
     fn tell_outcomes(&mut self) {
         let now = self.clock.now();
         for (asker, outcome) in self.inside.ended() {
             match asker {
                 Asker::Http(number) => self.http.iter_mut().for_each(|http| http.complete(now, number, &outcome)),
+                Asker::Lines(ticket) => self.lines.complete(now, ticket, &outcome),
             }
         }
+        self.say_lines(now);
     }
 
     /// Feeds everything collected, then wakes the node until nothing is due.

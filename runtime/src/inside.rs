@@ -12,7 +12,7 @@ use ios_core::{
     client::{Ask, Client, ClientInput, ClientNote, ClientOptions, ClientOutput, EndpointId, OperationId, Outcome},
     ids::ConnectionId,
     interface::Input,
-    message::ClientResponse,
+    message::{ClientRequest, ClientResponse},
     time::Time,
 };
 use std::collections::{BTreeMap, VecDeque};
@@ -28,6 +28,8 @@ const LAST: u64 = 1 << 63;
 pub(crate) enum Asker {
     /// A connection to the HTTP port.
     Http(u64),
+    /// Whoever waits under this ticket for a request that came as a line.
+    Lines(u64),
 }
 
 /// The client, and who waits for what.
@@ -93,6 +95,14 @@ impl Inside {
         self.next += 1;
         self.askers.insert(operation, asker);
         self.step(now, ClientInput::Submit { operation, ask, payload, deadline }, node);
+    }
+
+    /// Somebody gets nothing done, and hints that another leader be looked for. It is a hint and no request, so nothing
+    /// comes of it here.
+    pub(crate) fn suggest(&self, node: &mut VecDeque<Input>) {
+        // The client inside never draws this tag, and ignores the answer.
+        let request = ClientRequest::Suggest { tag: 0 };
+        node.push_back(Input::Client { connection: ConnectionId(self.connection), request });
     }
 
     /// The node has replied.
@@ -175,7 +185,7 @@ mod tests {
     use super::*;
     use ios_core::{
         ids::{NodeId, Revision},
-        message::{ClientRequest, ReadMode},
+        message::ReadMode,
         time::Span,
     };
 

@@ -9,6 +9,7 @@ pub mod client;
 mod event_loop;
 pub mod http;
 mod inside;
+mod lines;
 mod manners;
 mod links;
 pub mod disk;

@@ -8,6 +8,7 @@ use crate::{
     event_loop::{End, Ends, EventLoop},
     http::{self, Http, HttpConfig},
     inside::Inside,
+    lines::Lines,
     links::{Source, clients::Clients, peers::Peers},
     manners::Manners,
     notes::Counters,
@@ -203,7 +204,7 @@ impl Server {
         tracing::info!(
             node = %config.node, peers = %own, clients = %config.clients, data = %config.data.display(), "starting"
         );
-        let ends = Ends { peers, clients, http, inside };
+        let ends = Ends { peers, clients, http, lines: Lines::new(manners), inside };
         let mut event_loop = EventLoop::new(node, clock, poll, ends, disk, stopper.stop.clone());
         let thread = std::thread::Builder::new().name(format!("node-{}", config.node)).spawn(move || {
             let end = event_loop.run();

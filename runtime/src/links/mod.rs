@@ -5,6 +5,7 @@ pub mod stream;
 pub(crate) mod acceptor;
 pub(crate) mod clients;
 pub(crate) mod deadlines;
+mod language;
 mod names;
 pub(crate) mod peers;
 

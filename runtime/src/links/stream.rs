@@ -79,11 +79,6 @@ impl<M: Framed> Stream<M> {
         self.pipe.queued()
     }
 
-    /// Bytes held for this connection, in both directions.
-    pub fn held(&self) -> usize {
-        self.pipe.queued() + self.reader.pending()
-    }
-
     /// Reads what is there, up to this turn's share, handing on each message. `scratch` is where bytes pass through.
     pub fn read(&mut self, scratch: &mut [u8], mut each: impl FnMut(M)) -> Result<(), Lost> {
         let Self { pipe, reader } = self;

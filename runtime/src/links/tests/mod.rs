@@ -1,5 +1,7 @@
 //! Links over loopback, with time as a number: what comes up, what is closed, what is bounded.
 
+mod conversations;
+
 use super::{Source, clients::Clients, peers::Peers};
 use bytes::Bytes;
 use ios_core::{
@@ -130,7 +132,7 @@ fn what_is_no_request_is_closed_and_the_others_are_served() {
     huge[16..20].copy_from_slice(&checksum);
     let peer = frame(&PeerMessage::Canvass { view: View::ZERO });
     let noise: Vec<u8> = (0..4096u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
-    for bad in [&huge[..], &peer, &noise, b"GET / HTTP/1.1\r\n\r\n", b"{\"ClientID\":1}\n", b"\x00"] {
+    for bad in [&huge[..], &peer, &noise, b"GET / HTTP/1.1\r\n\r\n", b" {}\n", b"\x00"] {
         let mut socket = side.connect();
         socket.write_all(bad).unwrap();
         side.turn_until(|_| is_closed(&mut socket));
