@@ -7,6 +7,8 @@ use bytes::{Bytes, BytesMut};
 pub(crate) const LINE_MAX: usize = 6 * (3 << 19) + (4 << 10);
 /// Requests of one connection that may be under way; the next is not even looked at before one is answered.
 pub(crate) const PIPELINE_MAX: usize = 64;
+/// What comes after a line of more bytes is moved away, so that it does not keep the memory of that line.
+const LONG: usize = 16 << 10;
 
 /// A line is longer than [`LINE_MAX`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -14,8 +16,8 @@ pub(crate) struct TooLong;
 
 /// What one connection has said and not been answered yet.
 ///
-/// It is over when nothing is taken any more and all that was taken is answered. `arrived` holds less than a whole line unless [`PIPELINE_MAX`] requests are under way, when it holds what one turn
-/// has brought besides.
+/// It is over when nothing is taken any more and all that was taken is answered. `arrived` holds less than a whole line
+/// unless [`PIPELINE_MAX`] requests are under way, when it holds what one turn has brought besides.
 #[derive(Debug, Default)]
 pub(crate) struct Conversation {
     arrived: BytesMut,
@@ -60,7 +62,11 @@ impl Conversation {
             None if self.arrived.len() < LINE_MAX => return None,
             Some(length) if length <= LINE_MAX => {
                 self.under_way += 1;
-                return Some(Ok(self.arrived.split_to(length).freeze()));
+                let line = self.arrived.split_to(length).freeze();
+                if self.arrived.is_empty() || length > LONG {
+                    self.arrived = BytesMut::from(&self.arrived[..]);
+                }
+                return Some(Ok(line));
             }
             _ => {}
         }
@@ -94,9 +100,9 @@ impl Conversation {
         self.ended
     }
 
-    /// Bytes of what has arrived.
+    /// Bytes of memory for what has arrived.
     pub(crate) fn held(&self) -> usize {
-        self.arrived.len()
+        self.arrived.capacity()
     }
 }
 
@@ -120,7 +126,7 @@ mod tests {
                 heard.extend(lines(&mut conversation));
             }
             assert_eq!(heard, ["{a}\n", "\n", "{bc}\r\n"], "{step} at a time");
-            assert_eq!(conversation.held(), 4);
+            assert_eq!(conversation.arrived, "rest");
             conversation.end();
             heard.iter().for_each(|_| conversation.answered());
             assert!(conversation.is_over(), "half a line is no request");
@@ -149,14 +155,18 @@ mod tests {
             conversation.hear(&longest);
             assert!(conversation.next().is_none());
             conversation.hear(b"\n");
+            conversation.hear(b"{");
             assert_eq!(conversation.next().unwrap().unwrap().len(), LINE_MAX);
+            assert!((1..64).contains(&conversation.held()), "its memory is not kept: {}", conversation.held());
+            conversation.hear(b"}\n");
+            assert_eq!(conversation.next().unwrap().unwrap(), "{}\n");
             conversation.hear(&longest);
             conversation.hear(if with_end { b"x\n" } else { b"x" });
             assert_eq!(conversation.next(), Some(Err(TooLong)));
             conversation.hear(b"more\n");
             assert_eq!((conversation.next(), conversation.held()), (None, 0));
-            assert!(conversation.listens() && !conversation.is_over(), "two are under way");
-            (0..2).for_each(|_| conversation.answered());
+            assert!(conversation.listens() && !conversation.is_over(), "three are under way");
+            (0..3).for_each(|_| conversation.answered());
             assert!(conversation.is_over());
         }
     }

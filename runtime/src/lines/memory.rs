@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn f20_the_ids_of_an_earlier_life_with_another_text_name_another_write() {
+    fn of_two_writes_with_the_same_ids_the_later_is_known() {
         let (mut memory, now) = (Memory::default(), Time(1));
         memory.begin(ids(1, 1), "old", 1);
         memory.begin(ids(1, 1), "new", 2);

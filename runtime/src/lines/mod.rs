@@ -4,10 +4,10 @@
 //! -> {"ClientID":1,"RequestID":7,"ForceViewChange":false,"ReadOnly":false,"Request":"update A 1"}
 //! <- {"ClientID":1,"RequestID":7,"Success":true,"Response":"OK"}
 //! ```
-//! Requests of one connection are under way side by side, [`PIPELINE_MAX`](conversation::PIPELINE_MAX) at most, and each is answered as soon as it
-//! can be: answers are told apart by their ids, not by their order. The commands go through the client inside, in its
-//! session, so each of them is executed once however often it has to be sent. What is a read is told from the text; the
-//! word `ReadOnly` is never believed.
+//! Requests of one connection are under way side by side, and each is answered as soon as it can be: answers are told
+//! apart by their ids, not by their order. The commands go through the client inside, in its session, so each of them
+//! is executed once however often it has to be sent. What is a read is told from the text; the word `ReadOnly` is never
+//! believed.
 //!
 //! # What an answer says
 //! A Go client takes `Success: true` for the end of the matter, and repeats the request, here or elsewhere, until it
@@ -38,8 +38,9 @@
 //! been answered or will never come again. Clients that need more speak frames.
 //!
 //! # Bounds
-//! Lines by [`LINE_MAX`], requests under way by [`PIPELINE_MAX`](conversation::PIPELINE_MAX) for a connection and by [`UNDER_WAY_MAX`] and
-//! [`BYTES_MAX`] for all, beyond which they are refused; answers that are not read by those of all clients.
+//! The length of a line by [`LINE_MAX`]; requests under way by [`conversation::PIPELINE_MAX`] for a connection, beyond
+//! which no more is read, and by [`UNDER_WAY_MAX`] and [`BYTES_MAX`] for all, beyond which they are refused; answers
+//! that are not read by what holds for all clients.
 
 mod conversation;
 mod memory;

@@ -135,6 +135,16 @@ fn a_write_that_is_repeated_is_begun_once_and_every_try_gets_its_answer() {
 }
 
 #[test]
+fn f20_the_ids_of_an_earlier_life_with_another_text_name_another_write() {
+    let mut side = side(|_| ());
+    assert_eq!(side.ask(1, "update A 1"), "");
+    assert_eq!(side.end(0, done("update A 1")), answered(1, true, "OK"));
+    // The client was started again, and counts from the beginning.
+    assert_eq!((side.ask(1, "cas A 1 2"), side.lines.under_way.len()), (String::new(), 1));
+    assert_eq!(side.end(1, done("cas A 1 2")), answered(1, true, "false"));
+}
+
+#[test]
 fn what_was_not_done_is_tried_again_and_what_nobody_knows_is_not() {
     let mut side = side(|_| ());
     assert_eq!(side.ask(1, "delete A"), "");
