@@ -134,6 +134,17 @@ fn lines_and_frames_share_a_port_and_a_store() {
 }
 
 #[test]
+fn a_wish_for_another_leader_is_heard_and_a_leader_that_is_well_stays() {
+    let cluster = single("");
+    let mut go = Go::connect(7, cluster.client_address(0));
+    go.send("{\"ClientID\":7,\"RequestID\":1,\"ForceViewChange\":true,\"Request\":\"update A 1\"}\n");
+    assert_eq!(go.answer(), (1, true, "OK".to_owned()));
+    let http = cluster.http_address(0);
+    assert_eq!(metric(http, "ios_notes_total{note=\"suggested\"}"), 1);
+    assert_eq!(metric(http, "ios_role{role=\"leader\"}"), 1);
+}
+
+#[test]
 fn the_application_that_does_nothing_answers_too() {
     let cluster = single("[cluster]\napplication = \"dummy\"\n");
     let mut go = Go::connect(1, cluster.client_address(0));
@@ -251,20 +262,20 @@ fn a_member_that_stops_says_nothing_false() {
     others.iter().for_each(|id| cluster.signal(*id, Signal::CONT));
 }
 
-/// How many there are to the client port, as the member says by HTTP.
-fn client_connections(http: SocketAddr) -> usize {
+/// One of the numbers that a member tells by HTTP.
+fn metric(http: SocketAddr, name: &str) -> usize {
     let mut socket = TcpStream::connect(http).unwrap();
     socket.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").unwrap();
     let mut page = String::new();
     socket.read_to_string(&mut page).unwrap();
-    let value = page.lines().find_map(|line| line.strip_prefix("ios_client_connections "));
-    value.expect("the metrics name it").parse().unwrap()
+    let value = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    value.unwrap_or_else(|| panic!("no {name} in {page}")).parse().unwrap()
 }
 
 #[test]
 fn garbage_endless_lines_and_slow_readers_hold_nobody_up() {
     let cluster = single("");
-    let address = cluster.client_address(0);
+    let (address, http) = (cluster.client_address(0), cluster.http_address(0));
     let mut good = Go::connect(1, address);
     assert_eq!(good.ask(1, &format!("update large {}", "x".repeat(1 << 20))), ok("OK"));
     let mut slow = Go::connect(2, address);
@@ -285,7 +296,7 @@ fn garbage_endless_lines_and_slow_readers_hold_nobody_up() {
     let get = "{\"ClientID\":3,\"RequestID\":1,\"Request\":\"get large\"}\n";
     // Sixty-four answers of a megabyte, none of which is read.
     let _ = greedy.socket.get_mut().write_all(get.repeat(64).as_bytes());
-    eventually("who does not read is closed", || client_connections(cluster.http_address(0)) == 2);
+    eventually("who does not read is closed", || metric(http, "ios_client_connections") == 2);
     assert_eq!(good.ask(2, "count"), ok("1"));
     slow.send("\"RequestID\":1,\"Request\":\"count\"}\n");
     assert_eq!(slow.answer(), (1, true, "1".to_owned()));
