@@ -1,6 +1,9 @@
 //! The command line. Help begins with examples.
 
-use crate::bench::arguments::{BenchRun, BenchSweep};
+use crate::{
+    bench::arguments::{BenchRun, BenchSweep},
+    chaos::arguments::Chaos,
+};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use ios_core::{client::ClientOptions, ids::NodeId, message::ReadMode, time::Span};
@@ -85,6 +88,10 @@ pub enum Command {
     /// Run a whole cluster on this machine
     #[command(before_help = "Examples:\n  ios dev -n 3\n  ios dev -n 5 --base-port 9000 --data ./cluster")]
     Dev(Dev),
+    /// Run a whole cluster on this machine, break it again and again, and judge what its clients saw
+    #[command(before_help = "Examples:\n  ios chaos\n  ios chaos -n 5 --for 5m --seed 7\n  \
+                             ios chaos --cycles 1 --faults kill,partition,disk-error --dir ./chaos")]
+    Chaos(Chaos),
     /// Talk to a cluster, line by line
     #[command(before_help = "Examples:\n  ios repl\n  printf 'update A 1\\nget A\\n' | ios repl")]
     Repl(Repl),

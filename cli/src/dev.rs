@@ -1,11 +1,11 @@
 //! `ios dev`: a whole cluster on this machine, for trying things out.
 //!
-//! Every member is a process of its own, so that killing one is what it would be elsewhere. They end with this one,
-//! however it ends: each holds the reading end of a pipe whose writing end is here.
+//! Every member is a process of its own, so that killing one is what it would be elsewhere. They end with this one.
 
 use crate::{
     arguments::{Dev, Global},
     exit::{Exit, Failure},
+    process::{self, Start, how_it_ended},
     say::{line, talk},
 };
 use ios_core::{ids::NodeId, time::Span};
@@ -15,11 +15,10 @@ use signal_hook::{
     iterator::Signals,
 };
 use std::{
-    fs::{self, File},
+    fs,
     net::{Ipv4Addr, SocketAddr},
-    os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::Child,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -117,21 +116,10 @@ struct Member {
 impl Member {
     fn start(global: &Global, id: u8, root: &Path, config: &Path) -> Result<Self, Failure> {
         let log = root.join(format!("n{id}.log"));
-        let file = File::options().create(true).append(true).open(&log);
-        let file = file.map_err(|error| Failure::system(&format!("write {}", log.display()), error))?;
-        let program = std::env::current_exe().map_err(|error| Failure::system("find this program", error))?;
-        let child = Command::new(program)
-            .args(["serve", "--init", "--until-eof", "--id", &id.to_string()])
-            .args(["--log", global.log.as_deref().unwrap_or("info")])
-            .arg("--config")
-            .arg(config)
-            .arg("--data")
-            .arg(root.join(format!("n{id}")))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(file)
-            .spawn()
-            .map_err(|error| Failure::system("start a member", error))?;
+        let data = root.join(format!("n{id}"));
+        let level = global.log.as_deref().unwrap_or("info");
+        let start = Start { id, config, data: &data, log: &log, level, init: true, environment: &[] };
+        let child = process::start(start)?;
         Ok(Self { id, child, log, over: false })
     }
 
@@ -142,11 +130,7 @@ impl Member {
         }
         let Ok(Some(status)) = self.child.try_wait() else { return };
         self.over = true;
-        let how = match (status.code(), status.signal()) {
-            (Some(code), _) => format!("exit code {code}"),
-            (None, Some(signal)) => format!("signal {signal}"),
-            (None, None) => "for no reason given".to_owned(),
-        };
+        let how = how_it_ended(status);
         talk(format_args!("n{} has ended ({how}); its log is {}", self.id, self.log.display()));
         if status.code().is_some_and(|code| code != 0)
             && let Ok(log) = fs::read_to_string(&self.log)
@@ -180,7 +164,7 @@ fn announce(dev: &Dev, root: &Path, config: &Path, members: &[Member]) -> Result
 }
 
 /// True once somebody wants this process to end.
-fn watch_signals() -> Result<Arc<AtomicBool>, Failure> {
+pub fn watch_signals() -> Result<Arc<AtomicBool>, Failure> {
     let stop = Arc::new(AtomicBool::new(false));
     let mut signals = Signals::new([SIGTERM, SIGINT]).map_err(|error| Failure::system("wait for signals", error))?;
     let stopped = stop.clone();

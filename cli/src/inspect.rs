@@ -46,6 +46,11 @@ pub fn fsck(global: &Global, path: &Path) -> Result<Exit, Failure> {
     Ok(if problems.is_empty() { Exit::Ok } else { Exit::Unhealthy })
 }
 
+/// What is wrong with a data directory that nobody uses, in sentences.
+pub fn problems(data: &Path) -> Result<Vec<String>, Failure> {
+    Ok(Found::read(data)?.problems())
+}
+
 /// A data directory.
 struct Found {
     /// Identity slots that are damaged.

@@ -4,7 +4,9 @@
 
 mod arguments;
 mod serve;
+mod process;
 mod dev;
+mod chaos;
 mod repl;
 mod verbs;
 mod status;
@@ -51,6 +53,7 @@ fn run(Arguments { global, command }: Arguments) -> Result<Exit, Failure> {
         Command::Init(place) => serve::init(&global, &place),
         Command::Serve(serve) => serve::serve(&global, &serve),
         Command::Dev(dev) => dev::run(&global, &dev),
+        Command::Chaos(chaos) => chaos::run(&global, &chaos),
         Command::Repl(repl) => repl::run(&global, &repl),
         Command::Status => status::run(&global),
         Command::Transfer { to } => transfer::run(&global, to.map(NodeId)),
