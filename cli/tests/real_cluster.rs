@@ -5,20 +5,19 @@
 
 mod fixture;
 
-use bytes::Bytes;
 use fixture::{Cluster, PATIENCE, eventually};
 use ios_core::{
     client::{ClientOptions, Outcome},
-    service::{
-        Access,
-        kv::{Operation, Outcome as KvOutcome, Reply, request::encode},
-    },
+    service::Access,
     time::Span,
 };
 use runtime::{client::BlockingClient, clock::Clock};
 use rustix::process::Signal;
 use sim::{
-    history::{self, Answer, Data, History, Marks, Verb},
+    history::{
+        self, Answer, Data, History, Verb,
+        store::{decode_reply, encode_request},
+    },
     linearize::{Verdict, judge},
 };
 use std::{
@@ -193,12 +192,13 @@ impl Worker {
     }
 
     fn ask(&mut self, request: Vec<Verb>) -> bool {
-        let (access, payload) = to_request(&request);
+        let access = if request.iter().any(Verb::writes) { Access::Write } else { Access::Read };
+        let payload = encode_request(&request).unwrap();
         let id = self.history.invoke(self.clock.now().0, self.number, request);
         let outcome = self.client.submit(access, payload, Span::secs(3)).unwrap();
         let outcome = match outcome {
             Outcome::Done { revision, reply } => {
-                history::Outcome::Done { revision: Some(revision.0), answers: to_answers(&reply) }
+                history::Outcome::Done { revision: Some(revision.0), answers: decode_reply(&reply).unwrap() }
             }
             Outcome::NotDone { .. } => history::Outcome::NotDone,
             Outcome::Unknown { .. } => history::Outcome::Unknown,
@@ -226,53 +226,4 @@ fn read_everything(addresses: &[String]) -> (History, Vec<String>) {
     let [Answer::List { pairs, more: false }] = &answers[..] else { panic!("{answers:?}") };
     let found = pairs.iter().map(|(key, _, _)| key.to_string()).collect();
     (reader.history, found)
-}
-
-fn to_request(verbs: &[Verb]) -> (Access, Bytes) {
-    let operations: Vec<Operation<'_>> = verbs
-        .iter()
-        .map(|verb| match verb {
-            Verb::Get { key } => Operation::Get { key: &key.0 },
-            Verb::Exists { key } => Operation::Exists { key: &key.0 },
-            Verb::Count => Operation::Count,
-            Verb::List { prefix, limit } => Operation::List { prefix: &prefix.0, limit: *limit },
-            Verb::Put { key, value } => Operation::Put { key: &key.0, value: &value.0 },
-            Verb::Append { .. } => unreachable!("this store has no append, and nobody here asks for one"),
-            Verb::Delete { key } => Operation::Delete { key: &key.0 },
-            Verb::Cas { key, expected, value } => Operation::CompareAndSet {
-                key: &key.0,
-                expected: expected.as_ref().map(|data| &data.0[..]),
-                value: &value.0,
-            },
-        })
-        .collect();
-    let access = if operations.iter().any(Operation::writes) { Access::Write } else { Access::Read };
-    (access, encode(&operations).unwrap())
-}
-
-fn to_answers(reply: &[u8]) -> Vec<Answer> {
-    let marks = |marks: ios_core::service::kv::Marks| {
-        Some(Marks { created: marks.created.0, modified: marks.modified.0, version: marks.version })
-    };
-    let outcomes = match Reply::decode(reply).unwrap() {
-        Reply::Outcomes(outcomes) => outcomes,
-        Reply::Error(why) => return vec![Answer::Error(why.to_string())],
-    };
-    let answer = |outcome| match outcome {
-        KvOutcome::Value { value, marks: m } => Answer::Value { value: value.into(), marks: marks(m) },
-        KvOutcome::Missing => Answer::Missing,
-        KvOutcome::Omitted { size } => Answer::Omitted { size },
-        KvOutcome::Written { modified } => Answer::Written { modified: Some(modified.0) },
-        KvOutcome::Deleted { found } => Answer::Deleted { found },
-        KvOutcome::Exists { modified } => {
-            Answer::Exists { there: modified.is_some(), modified: modified.map(|revision| revision.0) }
-        }
-        KvOutcome::Count(count) => Answer::Count(count),
-        KvOutcome::Swapped { modified } => Answer::Swapped { modified: Some(modified.0) },
-        KvOutcome::NotSwapped { modified } => Answer::NotSwapped { modified: modified.map(|revision| revision.0) },
-        KvOutcome::List { pairs, more } => {
-            Answer::List { pairs: pairs.map(|(key, value, m)| (key.into(), value.into(), marks(m))).collect(), more }
-        }
-    };
-    outcomes.into_iter().map(answer).collect()
 }
