@@ -118,7 +118,7 @@ impl Member {
         let log = root.join(format!("n{id}.log"));
         let data = root.join(format!("n{id}"));
         let level = global.log.as_deref().unwrap_or("info");
-        let start = Start { id, config, data: &data, log: &log, level, init: true, environment: &[] };
+        let start = Start { id, config, data: &data, log: &log, level, init: true, apart: false, environment: &[] };
         let child = process::start(start)?;
         Ok(Self { id, child, log, over: false })
     }

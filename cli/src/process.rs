@@ -6,7 +6,7 @@ use crate::exit::Failure;
 use std::{
     ffi::OsString,
     fs::File,
-    os::unix::process::ExitStatusExt,
+    os::unix::process::{CommandExt, ExitStatusExt},
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
 };
@@ -26,13 +26,15 @@ pub struct Start<'a> {
     pub level: &'a str,
     /// Whether a directory that is empty is formatted first.
     pub init: bool,
+    /// Whether what is typed at the terminal, such as Ctrl-C, is for the parent alone.
+    pub apart: bool,
     /// What its environment has besides.
     pub environment: &'a [(&'static str, OsString)],
 }
 
 /// Starts a member.
 pub fn start(start: Start<'_>) -> Result<Child, Failure> {
-    let Start { id, config, data, log, level, init, environment } = start;
+    let Start { id, config, data, log, level, init, apart, environment } = start;
     let file = File::options().create(true).append(true).open(log);
     let file = file.map_err(|error| Failure::system(&format!("write {}", log.display()), error))?;
     let program = std::env::current_exe().map_err(|error| Failure::system("find this program", error))?;
@@ -40,6 +42,9 @@ pub fn start(start: Start<'_>) -> Result<Child, Failure> {
     command.args(["serve", "--until-eof", "--id", &id.to_string(), "--log", level]);
     command.args(init.then_some("--init"));
     command.arg("--config").arg(config).arg("--data").arg(data);
+    if apart {
+        command.process_group(0);
+    }
     // What the caller's environment says is about the caller's own cluster.
     command.env_remove("IOS_HTTP").envs(environment.iter().map(|(name, value)| (name, value)));
     let spawned = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(file).spawn();

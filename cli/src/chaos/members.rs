@@ -146,7 +146,7 @@ impl Member {
         assert!(self.child.is_none(), "n{} runs already", self.id);
         self.log_began = self.whole_log().len();
         let Self { id, config, data, log, .. } = &*self;
-        let start = Start { id: *id, config, data, log, level: "info", init: false, environment };
+        let start = Start { id: *id, config, data, log, level: "info", init: false, apart: true, environment };
         self.child = Some(process::start(start)?);
         self.starts += 1;
         Ok(())
