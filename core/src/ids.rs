@@ -106,6 +106,11 @@ impl NodeSet {
         self.0 == 0
     }
 
+    /// How many of them come before `node`: its place among them, if it is one of them.
+    pub fn rank(self, node: NodeId) -> usize {
+        (self.0 & ((1 << node.0) - 1)).count_ones() as usize
+    }
+
     /// Members in ascending order.
     pub fn iter(self) -> impl Iterator<Item = NodeId> {
         let mut rest = self.0;

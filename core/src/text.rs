@@ -123,14 +123,15 @@ impl<P: Display> Display for PeerMessage<P> {
             PeerMessage::HeartbeatAck { view, round, hollow_until, checkpoint } => {
                 write!(f, "HeartbeatAck {view} round={round}")?;
                 option(f, "hollow_until", *hollow_until)?;
-                checkpoint.map_or(Ok(()), |(index, state_hash)| write!(f, " state={state_hash:016x} at={index}"))
+                let Some((index, state_hash)) = checkpoint.as_deref() else { return Ok(()) };
+                write!(f, " state={state_hash:016x} at={index}")
             }
             PeerMessage::Fetch { nonce: (incarnation, counter), from, to } => {
                 write!(f, "Fetch {from}..={to} nonce={incarnation}/{counter}")
             }
             PeerMessage::Entries { nonce: (incarnation, counter), leading, entries } => {
                 write!(f, "Entries nonce={incarnation}/{counter}")?;
-                if let Some((view, floor)) = leading {
+                if let Some((view, floor)) = leading.as_deref() {
                     write!(f, " leading={view} floor={floor}")?;
                 }
                 list(f, entries.iter().map(|(index, batch)| Committed(*index, batch)))

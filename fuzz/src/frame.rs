@@ -124,7 +124,7 @@ pub fn peer_samples() -> Vec<(&'static str, Vec<u8>)> {
         PeerMessage::Accepted { view: VIEW, index: Index(8), digest: Digest(1), incarnation: Incarnation(3) };
     let nonce = (Incarnation(3), 1);
     let entries = vec![(Index(2), batch()), (Index(3), Batch::noop())];
-    let entries = PeerMessage::Entries { nonce, leading: Some((VIEW, Index(3))), entries };
+    let entries = PeerMessage::Entries { nonce, leading: Some(Box::new((VIEW, Index(3)))), entries };
     vec![
         ("hello", encode(&[PeerMessage::Hello(Box::new(hello))])),
         ("promise", encode(&[PeerMessage::Promise(Box::new(promise))])),

@@ -104,8 +104,9 @@ pub enum PeerMessage<P = Batch> {
         round: u64,
         /// The sender lost records it cannot name and needs everything up to here committed before it is whole.
         hollow_until: Option<Index>,
-        /// The latest index at which the sender remembers the hash of its state, and that hash.
-        checkpoint: Option<(Index, u64)>,
+        /// The latest index at which the sender remembers the hash of its state, and that hash. Apart, like all that
+        /// is large and rare here: every message takes as much memory as the largest.
+        checkpoint: Option<Box<(Index, u64)>>,
     },
     /// Which committed entries do you have in `from..=to`?
     Fetch {
@@ -121,7 +122,7 @@ pub enum PeerMessage<P = Batch> {
         /// The request's.
         nonce: (Incarnation, u64),
         /// The sender's view and its floor, if it leads with an open window.
-        leading: Option<(View, Index)>,
+        leading: Option<Box<(View, Index)>>,
         /// Index and batch.
         entries: Vec<(Index, P)>,
     },
@@ -190,7 +191,7 @@ pub enum PeerMessage<P = Batch> {
     },
     /// A block of a snapshot.
     SnapshotChunk {
-        /// Of which snapshot. Apart, because every message is as large as the largest.
+        /// Of which snapshot.
         seal: Box<SnapshotSeal>,
         /// Which block.
         number: u64,
@@ -275,7 +276,7 @@ impl<P> PeerMessage<P> {
             | PeerMessage::HeartbeatAck { view, .. }
             | PeerMessage::HighWater { view, .. } => view.round,
             PeerMessage::Promise(promise) => promise.view.round,
-            PeerMessage::Entries { leading, .. } => leading.map_or(0, |(view, _)| view.round),
+            PeerMessage::Entries { leading, .. } => leading.as_ref().map_or(0, |leading| leading.0.round),
             PeerMessage::Hello(_)
             | PeerMessage::Refused { .. }
             | PeerMessage::Fetch { .. }

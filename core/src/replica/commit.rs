@@ -24,7 +24,7 @@ use crate::{
     message::PeerMessage,
     time::{Span, Time},
 };
-use alloc::vec::Vec;
+use alloc::{boxed::Box, vec::Vec};
 
 /// Most entries in one answer to `Fetch`.
 const FETCH_ENTRIES: u64 = 256;
@@ -346,7 +346,7 @@ impl Replica {
             }
         }
         let leading = match &self.role {
-            Role::Leader(leader) if leader.opened => Some((leader.view, self.log.floor())),
+            Role::Leader(leader) if leader.opened => Some(Box::new((leader.view, self.log.floor()))),
             _ => None,
         };
         turn.send(NodeSet::only(from), PeerMessage::Entries { nonce, leading, entries });
@@ -357,7 +357,7 @@ impl Replica {
         turn: &mut Turn,
         from: NodeId,
         nonce: (Incarnation, u64),
-        leading: Option<(View, Index)>,
+        leading: Option<Box<(View, Index)>>,
         entries: Vec<(Index, Batch)>,
     ) {
         self.learner.silent = self.learner.silent.without(from);
@@ -384,7 +384,7 @@ impl Replica {
                 self.learn_batch(turn, *index, batch, Learned::Fetched);
             }
         }
-        if let Some((view, floor)) = leading
+        if let Some((view, floor)) = leading.as_deref().copied()
             && view.node == from
             && view >= self.promised
         {

@@ -25,7 +25,7 @@ use crate::{
     message::{Hello, LinkRefusal, PeerMessage},
     node::Config,
 };
-use alloc::{boxed::Box, collections::BTreeMap, vec::Vec};
+use alloc::{boxed::Box, vec::Vec};
 
 /// The protocol versions this node speaks.
 const VERSIONS: (u16, u16) = (1, 1);
@@ -45,7 +45,9 @@ pub(super) struct Links {
     /// Up and identified.
     verified: NodeSet,
     up: NodeSet,
-    peers: BTreeMap<NodeId, Peer>,
+    members: NodeSet,
+    /// In the order of `members`.
+    peers: Vec<Peer>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -57,14 +59,14 @@ struct Peer {
 
 impl Links {
     pub(super) fn new(config: &Config, identity: &Identity) -> Self {
-        let mut peers: BTreeMap<NodeId, Peer> =
-            config.configuration.members().iter().map(|node| (*node, Peer::default())).collect();
+        let members: NodeSet = config.configuration.members().iter().copied().collect();
+        let mut peers = alloc::vec![Peer::default(); members.len()];
         if let Some((_, nonces)) = &identity.founded {
-            for (peer, nonce) in peers.values_mut().zip(nonces) {
+            for (peer, nonce) in peers.iter_mut().zip(nonces) {
                 peer.nonce = Some(*nonce);
             }
         }
-        peers.entry(config.node).or_default().nonce = Some(identity.nonce);
+        peers[members.rank(config.node)].nonce = Some(identity.nonce);
         Self {
             nonce: identity.nonce,
             genesis: config.configuration.genesis_hash(),
@@ -74,6 +76,7 @@ impl Links {
             agreed: NodeSet::EMPTY,
             verified: NodeSet::EMPTY,
             up: NodeSet::EMPTY,
+            members,
             peers,
         }
     }
@@ -101,13 +104,18 @@ impl Links {
         self.founding.as_ref().filter(|_| self.founded).map(|(cluster, _)| *cluster)
     }
 
+    /// What is known of a member.
+    fn peer(&self, id: NodeId) -> &Peer {
+        &self.peers[self.members.rank(id)]
+    }
+
     pub(super) fn incarnation(&self, peer: NodeId) -> Option<Incarnation> {
-        self.peers.get(&peer)?.incarnation
+        self.peer(peer).incarnation
     }
 
     /// The rule `hello` breaks, if any.
     fn objection(&self, from: NodeId, hello: &Hello) -> Option<LinkRefusal> {
-        let peer = &self.peers[&from];
+        let peer = self.peer(from);
         if hello.versions.0 > VERSIONS.1 || hello.versions.1 < VERSIONS.0 {
             Some(LinkRefusal::Version)
         } else if hello.genesis != self.genesis {
@@ -196,7 +204,8 @@ impl Replica {
             // The cluster was founded with another disk under this node's id.
             return self.fence(Fault::Refused { by: from, why: LinkRefusal::Disk });
         }
-        let peer = self.links.peers.get_mut(&from).expect("senders are members");
+        let rank = self.links.members.rank(from);
+        let peer = &mut self.links.peers[rank];
         peer.nonce = Some(hello.nonce);
         peer.incarnation = Some(hello.incarnation);
         if self.links.up.contains(from) && self.links.verified.insert(from) {
@@ -220,7 +229,7 @@ impl Replica {
             return;
         }
         let genesis = self.history.genesis();
-        let heard: Option<Vec<DiskNonce>> = self.links.peers.values().map(|peer| peer.nonce).collect();
+        let heard: Option<Vec<DiskNonce>> = self.links.peers.iter().map(|peer| peer.nonce).collect();
         let Some(nonces) = told.as_ref().map(|(_, nonces)| nonces.clone()).or(heard) else { return };
         if nonces.len() != genesis.members().len() {
             return turn.ignore(Ignored::OutOfRange);
@@ -231,7 +240,7 @@ impl Replica {
         {
             return turn.ignore(Ignored::Stranger);
         }
-        for (peer, nonce) in self.links.peers.values_mut().zip(&nonces) {
+        for (peer, nonce) in self.links.peers.iter_mut().zip(&nonces) {
             peer.nonce = Some(*nonce);
         }
         self.links.founding = Some((cluster, nonces.clone()));

@@ -242,7 +242,7 @@ impl Replica {
             PeerMessage::Chosen { view, index, digest } => self.chosen(turn, from, view, index, digest),
             PeerMessage::Heartbeat { view, round, floor } => self.heartbeat(turn, from, view, round, floor),
             PeerMessage::HeartbeatAck { view, round, hollow_until, checkpoint } => {
-                self.heartbeat_acked(turn, from, view, round, hollow_until, checkpoint);
+                self.heartbeat_acked(turn, from, view, round, hollow_until, checkpoint.as_deref().copied());
             }
             PeerMessage::Diverged { index, state_hash } => self.told_of_divergence(turn, from, index, state_hash),
             PeerMessage::Fetch { nonce, from: first, to } => self.fetch_asked(turn, from, nonce, first, to),

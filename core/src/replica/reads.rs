@@ -208,8 +208,8 @@ impl Replica {
         self.hear_leader(turn, view);
         self.grants.give(from, turn.now);
         self.learn_floor(turn, view, floor);
-        let message =
-            PeerMessage::HeartbeatAck { view, round, hollow_until: self.hollow_until(), checkpoint: self.checkpoint() };
+        let (hollow_until, checkpoint) = (self.hollow_until(), self.checkpoint().map(Box::new));
+        let message = PeerMessage::HeartbeatAck { view, round, hollow_until, checkpoint };
         if turn.journal.covers(self.promise_ticket) {
             turn.send(NodeSet::only(from), message);
         } else if !self.withheld.is_full() {

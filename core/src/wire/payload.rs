@@ -117,14 +117,14 @@ impl<P> PeerMessage<P> {
             }
             PeerMessage::Chosen { view, index, digest } => PeerMessage::Chosen { view, index, digest },
             PeerMessage::Heartbeat { view, round, floor } => PeerMessage::Heartbeat { view, round, floor },
-            PeerMessage::HeartbeatAck { view, round, hollow_until, checkpoint } => {
-                PeerMessage::HeartbeatAck { view, round, hollow_until, checkpoint }
+            PeerMessage::HeartbeatAck { view, round, hollow_until, ref checkpoint } => {
+                PeerMessage::HeartbeatAck { view, round, hollow_until, checkpoint: checkpoint.clone() }
             }
             PeerMessage::Diverged { index, state_hash } => PeerMessage::Diverged { index, state_hash },
             PeerMessage::Fetch { nonce, from, to } => PeerMessage::Fetch { nonce, from, to },
-            PeerMessage::Entries { nonce, leading, ref entries } => {
+            PeerMessage::Entries { nonce, ref leading, ref entries } => {
                 let entries = entries.iter().map(|(index, batch)| Ok((*index, hold(batch)?)));
-                PeerMessage::Entries { nonce, leading, entries: entries.collect::<Result<_, E>>()? }
+                PeerMessage::Entries { nonce, leading: leading.clone(), entries: entries.collect::<Result<_, E>>()? }
             }
             PeerMessage::Assign { view, index, ref batch, floor } => {
                 PeerMessage::Assign { view, index, batch: hold(batch)?, floor }

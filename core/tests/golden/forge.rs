@@ -68,7 +68,9 @@ pub fn message(words: &[&str]) -> Result<PeerMessage, String> {
             view: view?,
             round: words.number("round"),
             hollow_until: None,
-            checkpoint: Some((words.index("at"), words.number("state"))).filter(|(index, _)| *index > Index::ZERO),
+            checkpoint: Some((words.index("at"), words.number("state")))
+                .filter(|(index, _)| *index > Index::ZERO)
+                .map(Box::new),
         },
         "Diverged" => PeerMessage::Diverged { index, state_hash: words.number("state") },
         "Fetch" => PeerMessage::Fetch { nonce, from: words.index("from"), to: words.index("to") },

@@ -80,10 +80,12 @@ impl Ghost {
                 for (index, batch) in entries {
                     self.chosen(node, "hands out", *index, batch.digest())?;
                 }
-                leading.map_or(Ok(()), |(_, floor)| self.floor(node, "Entries", floor))
+                leading.as_deref().map_or(Ok(()), |(_, floor)| self.floor(node, "Entries", *floor))
             }
             PeerMessage::Diverged { index, state_hash } => self.is_state(node, "vouches for", *index, *state_hash),
-            PeerMessage::HeartbeatAck { view, checkpoint, .. } => self.follows(node, *view, *checkpoint),
+            PeerMessage::HeartbeatAck { view, checkpoint, .. } => {
+                self.follows(node, *view, checkpoint.as_deref().copied())
+            }
             PeerMessage::HighWater { high, floor, .. } => {
                 let at = self.events;
                 self.member(node).told.extend(to.iter().map(|reader| (reader, at)));

@@ -215,7 +215,7 @@ impl QuorumSystem {
 
 impl Family {
     /// Whether `nodes` contain a quorum.
-    #[inline]
+    #[inline(always)]
     fn within(&self, members: NodeSet, nodes: NodeSet) -> bool {
         match self {
             Family::Count(least) => nodes.intersection(members).len() >= usize::from(*least),

@@ -99,7 +99,7 @@ fn a_floor_above_the_chosen_prefix_is_found_in_every_message_that_has_one() {
         let floors = [
             PeerMessage::Heartbeat { view, round: 1, floor },
             PeerMessage::Accept { view, index: Index(3), batch: batch(3), floor, coordinator: N0 },
-            PeerMessage::Entries { nonce, leading: Some((view, floor)), entries: Vec::new() },
+            PeerMessage::Entries { nonce, leading: Some(Box::new((view, floor))), entries: Vec::new() },
             PeerMessage::Promise(Box::new(Promise { floor, ..promise(view, Vec::new()) })),
         ];
         for message in floors {

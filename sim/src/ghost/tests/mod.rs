@@ -222,7 +222,7 @@ fn an_ordinary_life_is_fine_and_every_oracle_has_looked() {
     play.sends(N0, PeerMessage::Assign { view, index: Index(2), batch: client_batch(2), floor: Index(1) });
     let nonce = (Incarnation(1), 1);
     let entries = vec![(Index(1), batch(mine))];
-    play.sends(N0, PeerMessage::Entries { nonce, leading: Some((view, Index(1))), entries });
+    play.sends(N0, PeerMessage::Entries { nonce, leading: Some(Box::new((view, Index(1)))), entries });
     play.durable(N2, Fact::Committed { index: Index(1), digest: digest(mine) });
     play.durable(N2, Fact::Floor { index: Index(1) });
     play.executes(N2, 1, 0, 1);
