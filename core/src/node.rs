@@ -450,7 +450,7 @@ impl<S: Service> Node<S> {
             self.machine.apply(index, batch, out, &mut self.answers);
             self.applied = index;
             let (digest, log_time, state_hash) = (batch.digest(), self.machine.log_time(), self.machine.state_hash());
-            out.push(Output::Note(Note::Applied { index, digest, log_time, state_hash }));
+            Output::put_note(out, Note::Applied { index, digest, log_time, state_hash });
             self.replica.note_state(index, state_hash);
             let Self { now, rng, journal, replica, answers, .. } = self;
             let turn = &mut Turn { now: *now, rng, journal, out };
@@ -636,7 +636,7 @@ fn opened_notes(recovered: &Recovered) -> Vec<Note> {
 #[inline]
 fn reply(turn: &mut Turn, waiter: Waiter, answer: Answer) {
     if let Waiter::Client { connection, request } = waiter {
-        turn.out.push(Output::Reply { connection, response: respond(request, answer) });
+        Output::put(turn.out, || Output::Reply { connection, response: respond(request, answer) });
     }
 }
 

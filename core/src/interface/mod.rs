@@ -16,6 +16,7 @@ use crate::{
     ids::{ConnectionId, NodeId, NodeSet, OpId},
     message::{ClientRequest, ClientResponse, PeerMessage},
 };
+use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 /// What a driver tells a node.
@@ -97,6 +98,24 @@ pub enum Output {
     Fence(Fault),
     /// The node has stopped in good order. Nothing follows.
     Stopped,
+}
+
+impl Output {
+    /// Appends what `make` returns.
+    ///
+    /// Pushing an output that is there already builds it on the stack, where it has to stay in one piece in case the
+    /// vector cannot grow, and then copies it in larger words than it was written in, for which the processor has to
+    /// wait. A node does this several times for each request: here the room is made first, and the output built in it.
+    #[inline(always)]
+    pub(crate) fn put(out: &mut Vec<Output>, make: impl FnOnce() -> Output) {
+        out.extend(core::iter::once_with(make));
+    }
+
+    /// Appends a note.
+    #[inline(always)]
+    pub(crate) fn put_note(out: &mut Vec<Output>, note: Note) {
+        Self::put(out, || Output::Note(note));
+    }
 }
 
 /// Why a client's connection is closed.

@@ -245,7 +245,7 @@ impl Replica {
         }
         self.links.founding = Some((cluster, nonces.clone()));
         turn.journal.found(cluster, nonces);
-        self.withheld.push(turn.journal, Effect::Founded);
+        self.withheld.push(turn.journal, || Effect::Founded);
     }
 
     pub(super) fn founding_durable(&mut self, turn: &mut Turn) {

@@ -282,8 +282,8 @@ impl Replica {
                         self.accepted(turn, self.me, view, index, digest);
                     } else {
                         let incarnation = self.incarnation;
-                        let message = PeerMessage::Accepted { view, index, digest, incarnation };
-                        turn.send(NodeSet::only(coordinator), message);
+                        let to = NodeSet::only(coordinator);
+                        turn.send_with(to, || PeerMessage::Accepted { view, index, digest, incarnation });
                     }
                 }
                 Effect::Candidacy { view } => self.candidacy_durable(turn, view),

@@ -213,7 +213,7 @@ impl Replica {
         if turn.journal.covers(self.promise_ticket) {
             turn.send(NodeSet::only(from), message);
         } else if !self.withheld.is_full() {
-            self.withheld.push(turn.journal, Effect::Send { to: from, message: Box::new(message) });
+            self.withheld.push(turn.journal, || Effect::Send { to: from, message: Box::new(message) });
         }
     }
 

@@ -81,7 +81,10 @@ impl Replica {
             if let (true, Role::Leader(leader)) = (self.options.thrifty, &mut self.role) {
                 leader.window.get_mut(index).expect("just assigned").asked = acceptors;
             }
-            turn.send(acceptors, PeerMessage::Accept { view, index, batch: batch.clone(), floor, coordinator });
+            turn.send_with(acceptors, || {
+                let batch = batch.clone();
+                PeerMessage::Accept { view, index, batch, floor, coordinator }
+            });
         } else {
             turn.send(NodeSet::only(coordinator), PeerMessage::Assign { view, index, batch: batch.clone(), floor });
         }
@@ -112,7 +115,7 @@ impl Replica {
         }
         turn.note(Note::Chosen { view, index, digest });
         if self.options.explicit_commit {
-            turn.send(self.others(), PeerMessage::Chosen { view, index, digest });
+            turn.send_with(self.others(), || PeerMessage::Chosen { view, index, digest });
         }
         self.commit(turn, index, Learned::Counted);
     }
@@ -272,7 +275,7 @@ impl Replica {
             }
             self.commit_if_below_learned_floor(turn, view, index);
         }
-        self.withheld.push(turn.journal, Effect::Accepted { view, index, digest, coordinator });
+        self.withheld.push(turn.journal, || Effect::Accepted { view, index, digest, coordinator });
     }
 
     /// Two batches are committed at one index: stop before the difference spreads.

@@ -29,8 +29,9 @@ pub struct Turn<'a> {
 
 impl Turn<'_> {
     /// Reports what happened.
+    #[inline(always)]
     pub fn note(&mut self, note: Note) {
-        self.out.push(Output::Note(note));
+        Output::put_note(self.out, note);
     }
 
     /// Reports input that no rule has a use for.
@@ -40,8 +41,14 @@ impl Turn<'_> {
 
     /// Sends at once: only for what vouches for nothing that is not durable yet.
     pub fn send(&mut self, to: NodeSet, message: PeerMessage) {
+        self.send_with(to, || message);
+    }
+
+    /// The same for what is sent so often that the message is to be built in its place.
+    #[inline(always)]
+    pub fn send_with(&mut self, to: NodeSet, message: impl FnOnce() -> PeerMessage) {
         if !to.is_empty() {
-            self.out.push(Output::Send { to, message });
+            Output::put(self.out, || Output::Send { to, message: message() });
         }
     }
 }
@@ -86,9 +93,11 @@ pub struct Withheld {
 }
 
 impl Withheld {
-    /// Holds `effect` back until everything handed to the journal so far is durable.
-    pub fn push(&mut self, journal: &Journal, effect: Effect) {
-        self.queue.push_back((journal.ticket(), effect));
+    /// Holds an effect back until everything handed to the journal so far is durable.
+    #[inline(always)]
+    pub fn push(&mut self, journal: &Journal, effect: impl FnOnce() -> Effect) {
+        let ticket = journal.ticket();
+        self.queue.extend(core::iter::once_with(|| (ticket, effect())));
     }
 
     /// The next effect whose time has come.

@@ -201,7 +201,7 @@ impl Replica {
         let known = self.learner.known_floor(&self.log);
         self.become_candidate(Candidate { view, durable: false, from, known, answers: BTreeMap::new() });
         self.put_off_election(turn);
-        self.withheld.push(turn.journal, Effect::Candidacy { view });
+        self.withheld.push(turn.journal, || Effect::Candidacy { view });
     }
 
     pub(super) fn candidacy_durable(&mut self, turn: &mut Turn, view: View) {
@@ -379,7 +379,7 @@ impl Replica {
             return turn.ignore(Ignored::NotRunning);
         }
         let message = PeerMessage::Promise(Box::new(self.promise_chunk(view, first)));
-        self.withheld.push(turn.journal, Effect::Send { to: from, message: Box::new(message) });
+        self.withheld.push(turn.journal, || Effect::Send { to: from, message: Box::new(message) });
     }
 
     fn promise_chunk(&self, view: View, from: Index) -> Promise {

@@ -29,7 +29,8 @@ use super::{
 };
 use crate::ids::Revision;
 use alloc::{
-    collections::{BTreeMap, btree_map},
+    boxed::Box,
+    collections::BTreeMap,
     format,
     string::{String, ToString},
     vec::Vec,
@@ -70,7 +71,7 @@ pub struct Kv {
 /// One key's value and history.
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Entry {
-    value: Vec<u8>,
+    value: Box<[u8]>,
     marks: Marks,
     /// Of the key, which does not change with what is put there.
     key_hash: u64,
@@ -79,19 +80,18 @@ struct Entry {
 }
 
 impl Entry {
-    fn new(key: &[u8], value: Vec<u8>, marks: Marks) -> Self {
-        let mut entry = Self { value, marks, key_hash: xxh3_64(key), hash: 0 };
+    fn new(key: &[u8], value: &[u8], marks: Marks) -> Self {
+        let mut entry = Self { value: Box::from(value), marks, key_hash: xxh3_64(key), hash: 0 };
         entry.hash = entry.hash();
         entry
     }
 
     fn overwrite(&mut self, value: &[u8], at: Revision) {
-        // Writing in place spares the common put an allocation, unless that would hold on to more than is used.
-        if value.len() <= self.value.capacity() && value.len() >= self.value.capacity() / 2 {
-            self.value.clear();
-            self.value.extend_from_slice(value);
+        // Values of one key are often of one length: writing in place spares them an allocation.
+        if value.len() == self.value.len() {
+            self.value.copy_from_slice(value);
         } else {
-            self.value = Vec::from(value);
+            self.value = Box::from(value);
         }
         self.marks.modified = at;
         self.marks.version += 1;
@@ -113,7 +113,7 @@ impl Entry {
         let mut word = || part.u64();
         let marks = Marks { created: Revision(word()?), modified: Revision(word()?), version: word()? };
         let key = part.bytes().filter(|_| marks.version <= COUNT_MAX)?;
-        Some((key, Self::new(key, Vec::from(part.rest()), marks)))
+        Some((key, Self::new(key, part.rest(), marks)))
     }
 
     fn hash(&self) -> u64 {
@@ -141,12 +141,12 @@ impl Kv {
 
     /// A key's value and marks.
     pub fn get(&self, key: &[u8]) -> Option<(&[u8], Marks)> {
-        self.entries.get(&Key::new(key)).map(|entry| (entry.value.as_slice(), entry.marks))
+        self.entries.get(&Key::new(key)).map(|entry| (&*entry.value, entry.marks))
     }
 
     /// All keys with their values and marks, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8], Marks)> {
-        self.entries.iter().map(|(key, entry)| (key.as_slice(), entry.value.as_slice(), entry.marks))
+        self.entries.iter().map(|(key, entry)| (key.as_slice(), &*entry.value, entry.marks))
     }
 
     /// Executes one operation. Whether it changed anything.
@@ -164,7 +164,7 @@ impl Kv {
             }
             Operation::CompareAndSet { key, expected, value } => {
                 let entry = self.entries.get(&Key::new(key));
-                let swaps = entry.map(|entry| entry.value.as_slice()) == expected;
+                let swaps = entry.map(|entry| &*entry.value) == expected;
                 if swaps {
                     self.put(at, key, value);
                     reply.push(Outcome::Swapped { modified: at });
@@ -195,7 +195,7 @@ impl Kv {
             Operation::List { prefix, limit } => {
                 let pairs =
                     self.entries.range(Key::new(prefix)..).take_while(|(key, _)| key.as_slice().starts_with(prefix));
-                reply.push_list(limit, pairs.map(|(key, entry)| (key.as_slice(), entry.value.as_slice(), entry.marks)));
+                reply.push_list(limit, pairs.map(|(key, entry)| (key.as_slice(), &*entry.value, entry.marks)));
             }
             Operation::Put { .. } | Operation::Delete { .. } | Operation::CompareAndSet { .. } => {
                 unreachable!("writes are told apart before anything is read")
@@ -215,18 +215,14 @@ impl Kv {
     fn put(&mut self, at: Revision, key: &[u8], value: &[u8]) {
         let place = Key::new(key);
         self.keep(&place);
-        match self.entries.entry(place) {
-            btree_map::Entry::Occupied(mut occupied) => {
-                let entry = occupied.get_mut();
-                self.fingerprint = self.fingerprint.wrapping_sub(entry.hash);
-                entry.overwrite(value, at);
-                self.fingerprint = self.fingerprint.wrapping_add(entry.hash);
-            }
-            btree_map::Entry::Vacant(vacant) => {
-                let marks = Marks { created: at, modified: at, version: 1 };
-                let entry = vacant.insert(Entry::new(key, Vec::from(value), marks));
-                self.fingerprint = self.fingerprint.wrapping_add(entry.hash);
-            }
+        if let Some(entry) = self.entries.get_mut(&place) {
+            self.fingerprint = self.fingerprint.wrapping_sub(entry.hash);
+            entry.overwrite(value, at);
+            self.fingerprint = self.fingerprint.wrapping_add(entry.hash);
+        } else {
+            let entry = Entry::new(key, value, Marks { created: at, modified: at, version: 1 });
+            self.fingerprint = self.fingerprint.wrapping_add(entry.hash);
+            self.entries.insert(place, entry);
         }
     }
 

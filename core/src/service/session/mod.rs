@@ -207,7 +207,7 @@ impl<S: Service> Machine<S> {
                         }
                     });
                     session.keep(sequence, self.revision, reply, room);
-                    out.push(Output::Note(Note::Executed { index, position, session: id, sequence }));
+                    Output::put_note(out, Note::Executed { index, position, session: id, sequence });
                     Answer::Reply { revision: self.revision, payload: Bytes::new(), first: true }
                 }
             }
@@ -432,14 +432,20 @@ impl BatchReplies {
         Answer::Reply { revision: kept.revision(), payload, first: false }
     }
 
-    /// Gives each answer of the batch its slice.
-    fn hand_out(self, answers: &mut [Answer]) {
-        let bytes = Bytes::from(self.bytes);
+    /// Gives each answer of the batch its slice, and the last one what is left: a single reply shares with nobody.
+    fn hand_out(mut self, answers: &mut [Answer]) {
+        let mut rest = Bytes::from(self.bytes);
+        let last = self.spans.pop();
+        let mut give = |position: u32, reply: Bytes| match &mut answers[position as usize] {
+            Answer::Reply { payload, .. } => *payload = reply,
+            other => unreachable!("only replies have a span, not {other:?}"),
+        };
         for (position, start, end) in self.spans {
-            match &mut answers[position as usize] {
-                Answer::Reply { payload, .. } => *payload = bytes.slice(start..end),
-                other => unreachable!("only replies have a span, not {other:?}"),
-            }
+            give(position, rest.slice(start..end));
+        }
+        if let Some((position, start, end)) = last {
+            rest.truncate(end);
+            give(position, rest.split_off(start));
         }
     }
 }

@@ -181,7 +181,7 @@ impl Replies {
         }
         let kept = Kept { revision, payload, hash };
         match self.slots.get_mut(slot) {
-            None => self.slots.push_back(Some(kept)),
+            None => self.slots.extend(core::iter::once_with(|| Some(kept))),
             Some(Some(_)) => panic!("a request executed twice: slot {slot} above {}", self.mark),
             Some(empty) => *empty = Some(kept),
         }
