@@ -123,8 +123,7 @@ impl<P: Display> Display for PeerMessage<P> {
             PeerMessage::HeartbeatAck { view, round, hollow_until, checkpoint } => {
                 write!(f, "HeartbeatAck {view} round={round}")?;
                 option(f, "hollow_until", *hollow_until)?;
-                let Some((index, state_hash)) = checkpoint.as_deref() else { return Ok(()) };
-                write!(f, " state={state_hash:016x} at={index}")
+                checkpoint.iter().try_for_each(|at| write!(f, " state={:016x} at={}", at.1, at.0))
             }
             PeerMessage::Fetch { nonce: (incarnation, counter), from, to } => {
                 write!(f, "Fetch {from}..={to} nonce={incarnation}/{counter}")
