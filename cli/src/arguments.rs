@@ -3,6 +3,7 @@
 use crate::{
     bench::arguments::{BenchRun, BenchSweep},
     chaos::arguments::Chaos,
+    config::command::Config,
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
@@ -157,6 +158,9 @@ pub enum Command {
                              ios quorum weighted:3,1,1,1/q2=4/q1=3 -n 4\n  ios quorum grid:2x3 -n 6\n  \
                              ios quorum explicit:q2=0+1,1+2/q1=1,0+2 -n 3")]
     Quorum(Quorum),
+    /// Show, check, or begin a configuration
+    #[command(subcommand)]
+    Config(Config),
     /// Show what lies in the data directory of a member that does not run
     #[command(before_help = "Examples:\n  ios inspect /var/lib/ios\n  ios inspect ios-data-0 -o json")]
     Inspect {

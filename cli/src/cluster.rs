@@ -34,7 +34,7 @@ impl From<ConfigError> for Failure {
 pub fn file(global: &Global) -> Result<ClusterFile, Failure> {
     match &global.config {
         Some(path) => Ok(ClusterFile::load(path)?),
-        None => Ok(ClusterFile::single()),
+        None => Ok(ClusterFile::built_in()?),
     }
 }
 

@@ -62,6 +62,7 @@ fn run(Arguments { global, command }: Arguments) -> Result<Exit, Failure> {
         Command::Bench(Bench::Run(run)) => bench::run(&global, &run),
         Command::Bench(Bench::Sweep(sweep)) => bench::sweep(&global, &sweep),
         Command::Quorum(asked) => quorum::run(&global, &asked),
+        Command::Config(config) => config::command::run(&global, &config),
         Command::Inspect { data } => inspect::inspect(&global, &data),
         Command::Fsck { data } => inspect::fsck(&global, &data),
         Command::Completion { shell } => {

@@ -49,7 +49,7 @@ fn application(global: &Global, repl: &Repl) -> Result<Application, Failure> {
             name.parse().map_err(|error: UnknownApplication| Failure::new(Exit::Usage, error.to_string()))
         }
         (None, Some(path)) => Ok(ClusterFile::load(path)?.application),
-        (None, None) => Ok(ClusterFile::single().application),
+        (None, None) => Ok(ClusterFile::built_in()?.application),
     }
 }
 

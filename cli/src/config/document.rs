@@ -2,10 +2,14 @@
 //!
 //! A [`Section`] remembers which keys it was asked for. Whatever is left over when it is [finished](Section::finish) is
 //! an unknown key: an error that names the line and the nearest known key. So there is no list of keys beside the code
-//! that reads them, and none can be accepted and ignored.
+//! that reads them, and none can be accepted and ignored. For the same reason what every key came to, and whence, is
+//! noted where it is read.
+//!
+//! A variable of the environment, `IOS_<SECTION>_<KEY>`, is stronger than the document. It holds a TOML value, or the
+//! text of one without its quotes.
 
 use ios_core::{replica::quorum::QuorumSpec, time::Span};
-use std::fmt;
+use std::{borrow::Cow, cell::RefCell, fmt};
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
@@ -39,13 +43,48 @@ pub struct Document<'t> {
     file: &'t str,
     text: &'t str,
     root: DeTable<'t>,
+    variables: Vec<Variable<'t>>,
+    found: RefCell<Vec<Found>>,
+}
+
+/// A variable of the environment that stands for a setting.
+struct Variable<'t> {
+    name: &'t str,
+    value: DeValue<'t>,
+}
+
+/// What a setting came to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Found {
+    /// The table it belongs to.
+    pub section: String,
+    /// Where that table begins; tables of one name lie at different places.
+    pub begins: Option<usize>,
+    /// Its name there.
+    pub key: &'static str,
+    /// Its value, as TOML.
+    pub value: String,
+    /// Whence.
+    pub origin: Origin,
+}
+
+/// Where the value of a setting comes from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Origin {
+    /// Nobody said anything.
+    Default,
+    /// This line of the file.
+    Line(usize),
+    /// This variable of the environment.
+    Variable(String),
 }
 
 impl<'t> Document<'t> {
-    /// Parses `text`, which errors will say to be from `file`.
-    pub fn parse(file: &'t str, text: &'t str) -> Result<Self, ConfigError> {
+    /// Parses `text`, which errors will say to be from `file`. `variables` are stronger.
+    pub fn parse(file: &'t str, text: &'t str, variables: &'t [(String, String)]) -> Result<Self, ConfigError> {
+        let variables = variables.iter().map(|(name, text)| Variable { name, value: value_of(text) }).collect();
         match DeTable::parse(text) {
-            Ok(root) => Ok(Self { file, text, root: root.into_inner() }),
+            Ok(root) => Ok(Self { file, text, root: root.into_inner(), variables, found: RefCell::default() }),
             Err(error) => Err(ConfigError {
                 file: file.to_owned(),
                 line: error.span().map(|span| line_of(text, span.start)),
@@ -56,7 +95,19 @@ impl<'t> Document<'t> {
 
     /// The file as a section.
     pub fn root(&self) -> Section<'_> {
-        Section { document: self, name: String::new(), line: None, table: Some(&self.root), known: Vec::new() }
+        Section {
+            document: self,
+            name: String::new(),
+            line: None,
+            table: Some(&self.root),
+            is_listed: false,
+            known: Vec::new(),
+        }
+    }
+
+    /// What every setting came to, in the order in which they were read.
+    pub fn found(self) -> Vec<Found> {
+        self.found.into_inner()
     }
 
     /// An error about no line in particular.
@@ -76,6 +127,8 @@ pub struct Section<'d> {
     name: String,
     line: Option<usize>,
     table: Option<&'d DeTable<'d>>,
+    /// One of several of its name.
+    is_listed: bool,
     known: Vec<&'static str>,
 }
 
@@ -86,6 +139,14 @@ pub trait Setting: Sized {
 
     /// Reads it; an error says more than that it is not as expected, or nothing.
     fn read(value: &DeValue<'_>) -> Result<Self, String>;
+
+    /// The TOML that is read as this; nothing if it can only be left out.
+    fn write(&self) -> Option<String>;
+}
+
+/// A text as TOML.
+pub fn quoted(text: impl fmt::Display) -> Option<String> {
+    Some(toml::Value::String(text.to_string()).to_string())
 }
 
 impl<'d> Section<'d> {
@@ -115,25 +176,47 @@ impl<'d> Section<'d> {
             .map(|item| {
                 let line = self.line_at(item);
                 let table = item.get_ref().as_table().ok_or_else(|| wrong(line))?;
-                Ok(self.subsection(name, line, Some(table)))
+                Ok(Section { is_listed: true, ..self.subsection(name, line, Some(table)) })
             })
             .collect()
     }
 
     /// Reads `key` into `target` if it is there; returns its line.
     pub fn set<T: Setting>(&mut self, key: &'static str, target: &mut T) -> Result<Option<usize>, ConfigError> {
-        let Some(value) = self.value(key) else { return Ok(None) };
-        let line = self.line_at(value);
-        match T::read(value.get_ref()) {
-            Ok(read) => {
-                *target = read;
-                Ok(line)
+        let written = self.value(key).map(|value| (value.get_ref(), self.line_at(value)));
+        let (value, origin) = match (self.variable(key), written) {
+            (Some(variable), _) => (Some(&variable.value), Origin::Variable(variable.name.to_owned())),
+            (None, Some((value, line))) => (Some(value), line.map_or(Origin::Default, Origin::Line)),
+            (None, None) => (None, Origin::Default),
+        };
+        if let Some(value) = value {
+            *target = T::read(value).map_err(|why| self.wrong::<T>(key, &origin, &why))?;
+        }
+        let line = if let Origin::Line(line) = origin { Some(line) } else { None };
+        let (section, begins) = (self.name.clone(), self.line);
+        let found = target.write().map(|value| Found { section, begins, key, value, origin });
+        self.document.found.borrow_mut().extend(found);
+        Ok(line)
+    }
+
+    /// The variable that stands for `key`; tables of which there may be several have none.
+    fn variable(&self, key: &str) -> Option<&'d Variable<'d>> {
+        let name = variable_name(&self.name, key);
+        self.document.variables.iter().find(|variable| !self.is_listed && variable.name == name)
+    }
+
+    fn wrong<T: Setting>(&self, key: &str, origin: &Origin, why: &str) -> ConfigError {
+        let why = if why.is_empty() { String::new() } else { format!(": {why}") };
+        let place = if self.name.is_empty() { String::new() } else { format!(" in [{}]", self.name) };
+        match origin {
+            Origin::Variable(name) => {
+                let file = name.clone();
+                ConfigError { file, line: None, what: format!("{key}{place} must be {}{why}", T::EXPECTED) }
             }
-            Err(why) => {
-                let place = if self.name.is_empty() { String::new() } else { format!(" in [{}]", self.name) };
-                let why = if why.is_empty() { String::new() } else { format!(": {why}") };
-                Err(self.document.error_at(line, format!("{key}{place} must be {}{why}", T::EXPECTED)))
+            Origin::Line(line) => {
+                self.document.error_at(Some(*line), format!("{key}{place} must be {}{why}", T::EXPECTED))
             }
+            Origin::Default => self.document.error(format!("{key}{place} must be {}{why}", T::EXPECTED)),
         }
     }
 
@@ -147,8 +230,21 @@ impl<'d> Section<'d> {
         Ok(blank)
     }
 
-    /// Refuses every key that was not asked for.
+    /// Refuses every key that was not asked for, here and among the variables for this section.
     pub fn finish(self) -> Result<(), ConfigError> {
+        let prefix = variable_name(&self.name, "");
+        for variable in self.document.variables.iter().filter(|_| !self.is_listed && !self.name.is_empty()) {
+            let Some(key) = variable.name.strip_prefix(&prefix) else { continue };
+            if self.known.iter().any(|known| known.to_uppercase() == key) {
+                continue;
+            }
+            let hint = match crate::suggest::nearest(&key.to_lowercase(), self.known.iter().copied()) {
+                Some(near) => format!("did you mean {}?", variable_name(&self.name, near)),
+                None => format!("known in [{}]: {}", self.name, self.known.join(", ")),
+            };
+            let file = variable.name.to_owned();
+            return Err(ConfigError { file, line: None, what: format!("no setting has this variable; {hint}") });
+        }
         let Some(table) = self.table else { return Ok(()) };
         for (key, _) in table.iter() {
             if self.known.iter().any(|known| *known == key.get_ref()) {
@@ -175,11 +271,24 @@ impl<'d> Section<'d> {
     }
 
     fn subsection(&self, name: &str, line: Option<usize>, table: Option<&'d DeTable<'d>>) -> Section<'d> {
-        Section { document: self.document, name: name.to_owned(), line, table, known: Vec::new() }
+        Section { document: self.document, name: name.to_owned(), line, table, is_listed: false, known: Vec::new() }
     }
 
     fn line_at(&self, value: &Spanned<DeValue<'_>>) -> Option<usize> {
         Some(line_of(self.document.text, value.span().start))
+    }
+}
+
+/// The variable of the environment for a setting.
+fn variable_name(section: &str, key: &str) -> String {
+    format!("IOS_{}_{}", section.to_uppercase(), key.to_uppercase())
+}
+
+/// What a variable holds: a TOML value, or the text of one.
+fn value_of(text: &str) -> DeValue<'_> {
+    match DeValue::parse(text).map(Spanned::into_inner) {
+        Ok(value @ (DeValue::Integer(_) | DeValue::Boolean(_) | DeValue::String(_))) => value,
+        _ => DeValue::String(Cow::Borrowed(text)),
     }
 }
 
@@ -200,6 +309,9 @@ macro_rules! integer_setting {
                 let number = integer(value)?;
                 number.try_into().map_err(|_| format!("{number} is out of range"))
             }
+            fn write(&self) -> Option<String> {
+                Some(self.to_string())
+            }
         }
     )*};
 }
@@ -216,12 +328,18 @@ impl Setting for bool {
     fn read(value: &DeValue<'_>) -> Result<Self, String> {
         value.as_bool().ok_or_else(String::new)
     }
+    fn write(&self) -> Option<String> {
+        Some(self.to_string())
+    }
 }
 
 impl Setting for String {
     const EXPECTED: &'static str = "a text in quotes";
     fn read(value: &DeValue<'_>) -> Result<Self, String> {
         value.as_str().map(str::to_owned).ok_or_else(String::new)
+    }
+    fn write(&self) -> Option<String> {
+        quoted(self)
     }
 }
 
@@ -231,12 +349,18 @@ impl Setting for Span {
         let text = value.as_str().ok_or_else(String::new)?;
         text.parse().map_err(|error| format!("\"{text}\": {error}"))
     }
+    fn write(&self) -> Option<String> {
+        quoted(self)
+    }
 }
 
 impl Setting for QuorumSpec {
     const EXPECTED: &'static str = "a quorum system in quotes, such as \"majority\"";
     fn read(value: &DeValue<'_>) -> Result<Self, String> {
         value.as_str().ok_or_else(String::new)?.parse().map_err(|error| format!("{error}"))
+    }
+    fn write(&self) -> Option<String> {
+        quoted(self)
     }
 }
 

@@ -47,12 +47,16 @@
 //! persistence = "none"           # never synced: acknowledged writes do not survive a power loss
 //! forget = true                  # no journal at all: a member that stops is gone for good
 //! ```
+//!
+//! Variables of the environment are stronger than the file, for every key but those of members: `IOS_NODE_MAX_BATCH=64`
+//! is `max_batch = 64` in `[node]`. What `[cluster]` has must be the same for all members all the same.
 
+pub mod command;
 mod document;
 
-pub use document::ConfigError;
+pub use document::{ConfigError, Found, Origin};
 
-use document::{Document, Section, Setting, one_of};
+use document::{Document, Section, Setting, one_of, quoted};
 use ios_core::{
     configuration::{Configuration, ConfigurationDraft, ConfigurationError, Lease, NoLease},
     ids::NodeId,
@@ -111,39 +115,45 @@ pub const CLIENT_PORT: u16 = 8080;
 pub const HTTP_PORT: u16 = 12345;
 
 impl ClusterFile {
-    /// Reads and checks a file.
+    /// Reads and checks a file, and what the environment sets in place of it.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        Ok(Self::load_with_origins(path)?.0)
+    }
+
+    /// The same, with what every setting came to, and whence.
+    pub fn load_with_origins(path: &Path) -> Result<(Self, Vec<Found>), ConfigError> {
         let file = path.display().to_string();
         match std::fs::read_to_string(path) {
-            Ok(text) => Self::parse(&file, &text),
+            Ok(text) => Self::parse_with(&file, &text, &variables()),
             Err(error) => {
                 Err(ConfigError { file, line: None, what: format!("cannot read the configuration: {error}") })
             }
         }
     }
 
-    /// One node on this machine, on Go's default ports.
-    pub fn single() -> Self {
-        let member = Member {
-            id: NodeId(0),
-            peer: format!("127.0.0.1:{PEER_PORT}"),
-            client: format!("127.0.0.1:{CLIENT_PORT}"),
-            http: None,
-        };
-        let members = vec![member];
-        Self {
-            configuration: Configuration::new(ConfigurationDraft::default()).expect("the default is valid"),
-            options: Options { client_addresses: client_addresses(&members), ..Options::default() },
-            members,
-            application: default_application(),
-            persistence: Persistence::default(),
-            clients_max: CLIENTS_MAX,
-        }
+    /// One node on this machine, on Go's default ports, and what the environment sets.
+    pub fn built_in() -> Result<Self, ConfigError> {
+        Ok(Self::built_in_with_origins()?.0)
     }
 
-    /// Checks the text of a file.
+    /// The same, with what every setting came to, and whence.
+    pub fn built_in_with_origins() -> Result<(Self, Vec<Found>), ConfigError> {
+        Self::parse_with("built-in", &single(), &variables())
+    }
+
+    /// One node on this machine, on Go's default ports, whatever the environment says.
+    pub fn single() -> Self {
+        Self::parse("built-in", &single()).expect("the default is valid")
+    }
+
+    /// Checks the text of a file, and of nothing else.
     pub fn parse(file: &str, text: &str) -> Result<Self, ConfigError> {
-        let document = Document::parse(file, text)?;
+        Ok(Self::parse_with(file, text, &[])?.0)
+    }
+
+    /// Checks the text of a file, with variables of the environment that are stronger.
+    fn parse_with(file: &str, text: &str, variables: &[(String, String)]) -> Result<(Self, Vec<Found>), ConfigError> {
+        let document = Document::parse(file, text, variables)?;
         let mut root = document.root();
         let mut lines = Lines::default();
         let mut draft = ConfigurationDraft::default();
@@ -174,7 +184,8 @@ impl ClusterFile {
             let line = lines.of(error.name).or_else(|| lines.of("lease"));
             document.error_at(line, error.to_string())
         })?;
-        Ok(Self { members, configuration, options, application, persistence, clients_max })
+        let found = document.found();
+        Ok((Self { members, configuration, options, application, persistence, clients_max }, found))
     }
 
     /// Where members speak HTTP, as whoever asks the wrong one is told.
@@ -192,6 +203,18 @@ impl ClusterFile {
     pub fn member(&self, id: NodeId) -> Option<&Member> {
         self.members.iter().find(|member| member.id == id)
     }
+}
+
+/// One node on this machine, on Go's default ports.
+fn single() -> String {
+    format!("[[member]]\nid = 0\npeer = \"127.0.0.1:{PEER_PORT}\"\nclient = \"127.0.0.1:{CLIENT_PORT}\"\n")
+}
+
+/// Variables of the environment that may be meant for a setting.
+fn variables() -> Vec<(String, String)> {
+    let all = std::env::vars_os();
+    let ours = all.filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())));
+    ours.filter(|(name, _)| name.starts_with("IOS_")).collect()
 }
 
 /// Where keys stood, for checks that look at several of them together.
@@ -234,8 +257,9 @@ fn read_members(document: &Document<'_>, sections: Vec<Section<'_>>) -> Result<V
         let id = NodeId(section.require("id", 0u8)?);
         let peer = section.require("peer", String::new())?;
         let client = section.require("client", String::new())?;
-        let mut http = String::new();
-        let http = section.set("http", &mut http)?.map(|_| http);
+        let mut http = HttpAddress(None);
+        section.set("http", &mut http)?;
+        let HttpAddress(http) = http;
         section.finish()?;
         let member = Member { id, peer, client, http };
         check_addresses(&member, &members).map_err(|what| document.error_at(line, what))?;
@@ -347,10 +371,30 @@ fn is_address(text: &str) -> bool {
     parts.is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
 }
 
+/// Where a member speaks HTTP, if it does.
+struct HttpAddress(Option<String>);
+
+impl Setting for HttpAddress {
+    const EXPECTED: &'static str = String::EXPECTED;
+    fn read(value: &DeValue<'_>) -> Result<Self, String> {
+        String::read(value).map(|address| HttpAddress(Some(address)))
+    }
+    fn write(&self) -> Option<String> {
+        self.0.as_ref().and_then(quoted)
+    }
+}
+
 impl Setting for Persistence {
     const EXPECTED: &'static str = "\"dsync\" or \"fsync\" (\"none\" only in [unsafe])";
     fn read(value: &DeValue<'_>) -> Result<Self, String> {
         one_of(value, &[("dsync", Persistence::Dsync), ("fsync", Persistence::Fsync)])
+    }
+    fn write(&self) -> Option<String> {
+        match self {
+            Persistence::Dsync => quoted("dsync"),
+            Persistence::Fsync => quoted("fsync"),
+            Persistence::None => None,
+        }
     }
 }
 
@@ -362,12 +406,18 @@ impl Setting for UnsafePersistence {
     fn read(value: &DeValue<'_>) -> Result<Self, String> {
         one_of(value, &[("none", Persistence::None)]).map(UnsafePersistence)
     }
+    fn write(&self) -> Option<String> {
+        if self.0 == Persistence::None { quoted("none") } else { None }
+    }
 }
 
 impl Setting for Delegate {
     const EXPECTED: &'static str = "\"none\", \"forwarder\", or how many members take turns, such as \"2\"";
     fn read(value: &DeValue<'_>) -> Result<Self, String> {
         value.as_str().ok_or_else(String::new)?.parse()
+    }
+    fn write(&self) -> Option<String> {
+        quoted(self)
     }
 }
 
@@ -376,12 +426,21 @@ impl Setting for Participant {
     fn read(value: &DeValue<'_>) -> Result<Self, String> {
         value.as_str().ok_or_else(String::new)?.parse()
     }
+    fn write(&self) -> Option<String> {
+        quoted(self)
+    }
 }
 
 impl Setting for Seal {
     const EXPECTED: &'static str = "\"lazy\" or \"eager\"";
     fn read(value: &DeValue<'_>) -> Result<Self, String> {
         one_of(value, &[("lazy", Seal::Lazy), ("eager", Seal::Eager)])
+    }
+    fn write(&self) -> Option<String> {
+        quoted(match self {
+            Seal::Lazy => "lazy",
+            Seal::Eager => "eager",
+        })
     }
 }
 
@@ -396,12 +455,18 @@ impl Setting for LeaseSetting {
             text => text.parse().map(|lease| LeaseSetting(Some(lease))).map_err(|error: NoLease| error.to_string()),
         }
     }
+    fn write(&self) -> Option<String> {
+        self.0.as_ref().map_or_else(|| quoted("off"), quoted)
+    }
 }
 
 impl Setting for Application {
     const EXPECTED: &'static str = "\"kv-store\" or \"dummy\"";
     fn read(value: &DeValue<'_>) -> Result<Self, String> {
         value.as_str().ok_or_else(String::new)?.parse().map_err(|error: UnknownApplication| error.to_string())
+    }
+    fn write(&self) -> Option<String> {
+        quoted(self.name())
     }
 }
 
@@ -415,6 +480,9 @@ impl Setting for ClientsMax {
             number @ 1..=1_000_000 => Ok(ClientsMax(number)),
             number => Err(format!("{number} is out of range")),
         }
+    }
+    fn write(&self) -> Option<String> {
+        self.0.write()
     }
 }
 
