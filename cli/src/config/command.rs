@@ -153,7 +153,7 @@ fn unwise(file: &ClusterFile) -> Vec<String> {
     }
     let beyond = |address: &&String| {
         let ip = address.parse().map(|address: SocketAddr| address.ip());
-        !ip.is_ok_and(|ip: IpAddr| ip.is_loopback())
+        !ip.is_ok_and(|ip: IpAddr| ip.is_loopback()) && !address.starts_with("localhost:")
     };
     let wide: Vec<&str> = file.members.iter().flat_map(|m| m.addresses()).filter(beyond).map(String::as_str).collect();
     if !wide.is_empty() {
@@ -258,6 +258,26 @@ mod tests {
             "IOS_TIMING_HEARTBEAT: heartbeat in [timing] must be a length of time in quotes, such as \"50ms\": \
              \"soon\": a length of time is a whole number and a unit, such as 50ms; units are s, ms, us, ns"
         );
+    }
+
+    #[test]
+    fn a_variable_out_of_range_is_named_and_a_number_may_be_a_text() {
+        let read = |name: &str, value: &str| {
+            let variables = [(name.to_owned(), value.to_owned())];
+            ClusterFile::parse_with(
+                "x.toml",
+                &Example { nodes: 3, preset: Preset::Simple, host: "h".into() }.text(),
+                &variables,
+            )
+        };
+        for (name, value) in
+            [("IOS_CLUSTER_QUORUM", "fixed:9"), ("IOS_NODE_MAX_BATCH", "0"), ("IOS_CLUSTER_WINDOW", "0")]
+        {
+            let refused = read(name, value).unwrap_err();
+            assert_eq!((refused.file.as_str(), refused.line), (name, None), "{refused}");
+        }
+        let (file, _) = read("IOS_NODE_DELEGATE", "2").unwrap();
+        assert_eq!(file.options.delegate, ios_core::options::Delegate::Rotate(2));
     }
 
     #[test]

@@ -50,7 +50,18 @@ pub struct Document<'t> {
 /// A variable of the environment that stands for a setting.
 struct Variable<'t> {
     name: &'t str,
-    value: DeValue<'t>,
+    text: &'t str,
+}
+
+impl Variable<'_> {
+    /// Reads it as a TOML value, or else as the text of one.
+    fn read<T: Setting>(&self) -> Result<T, String> {
+        let text = || T::read(&DeValue::String(Cow::Borrowed(self.text)));
+        match DeValue::parse(self.text) {
+            Ok(value) => T::read(value.get_ref()).or_else(|why| text().map_err(|_| why)),
+            Err(_) => text(),
+        }
+    }
 }
 
 /// What a setting came to.
@@ -82,7 +93,7 @@ pub enum Origin {
 impl<'t> Document<'t> {
     /// Parses `text`, which errors will say to be from `file`. `variables` are stronger.
     pub fn parse(file: &'t str, text: &'t str, variables: &'t [(String, String)]) -> Result<Self, ConfigError> {
-        let variables = variables.iter().map(|(name, text)| Variable { name, value: value_of(text) }).collect();
+        let variables = variables.iter().map(|(name, text)| Variable { name, text }).collect();
         match DeTable::parse(text) {
             Ok(root) => Ok(Self { file, text, root: root.into_inner(), variables, found: RefCell::default() }),
             Err(error) => Err(ConfigError {
@@ -113,6 +124,24 @@ impl<'t> Document<'t> {
     /// An error about no line in particular.
     pub fn error(&self, what: impl Into<String>) -> ConfigError {
         self.error_at(None, what)
+    }
+
+    /// An error about the first of these settings that somebody gave a value; `section.key`, or `key` alone. It names
+    /// the line or the variable.
+    pub fn error_about(&self, settings: &[&str], what: impl Into<String>) -> ConfigError {
+        let found = self.found.borrow();
+        let given = settings.iter().find_map(|setting| {
+            let named = |found: &&Found| {
+                let section = setting.strip_suffix(found.key).and_then(|section| section.strip_suffix('.'));
+                *setting == found.key || section == Some(&found.section)
+            };
+            found.iter().filter(named).map(|found| &found.origin).find(|origin| **origin != Origin::Default)
+        });
+        match given {
+            Some(Origin::Line(line)) => self.error_at(Some(*line), what),
+            Some(Origin::Variable(name)) => ConfigError { file: name.clone(), line: None, what: what.into() },
+            Some(Origin::Default) | None => self.error(what),
+        }
     }
 
     /// An error about a line.
@@ -181,22 +210,21 @@ impl<'d> Section<'d> {
             .collect()
     }
 
-    /// Reads `key` into `target` if it is there; returns its line.
-    pub fn set<T: Setting>(&mut self, key: &'static str, target: &mut T) -> Result<Option<usize>, ConfigError> {
+    /// Reads `key` into `target` if it is there.
+    pub fn set<T: Setting>(&mut self, key: &'static str, target: &mut T) -> Result<(), ConfigError> {
         let written = self.value(key).map(|value| (value.get_ref(), self.line_at(value)));
-        let (value, origin) = match (self.variable(key), written) {
-            (Some(variable), _) => (Some(&variable.value), Origin::Variable(variable.name.to_owned())),
-            (None, Some((value, line))) => (Some(value), line.map_or(Origin::Default, Origin::Line)),
+        let (read, origin) = match (self.variable(key), written) {
+            (Some(variable), _) => (Some(variable.read()), Origin::Variable(variable.name.to_owned())),
+            (None, Some((value, line))) => (Some(T::read(value)), line.map_or(Origin::Default, Origin::Line)),
             (None, None) => (None, Origin::Default),
         };
-        if let Some(value) = value {
-            *target = T::read(value).map_err(|why| self.wrong::<T>(key, &origin, &why))?;
+        if let Some(read) = read {
+            *target = read.map_err(|why| self.wrong::<T>(key, &origin, &why))?;
         }
-        let line = if let Origin::Line(line) = origin { Some(line) } else { None };
         let (section, begins) = (self.name.clone(), self.line);
         let found = target.write().map(|value| Found { section, begins, key, value, origin });
         self.document.found.borrow_mut().extend(found);
-        Ok(line)
+        Ok(())
     }
 
     /// The variable that stands for `key`; tables of which there may be several have none.
@@ -282,14 +310,6 @@ impl<'d> Section<'d> {
 /// The variable of the environment for a setting.
 fn variable_name(section: &str, key: &str) -> String {
     format!("IOS_{}_{}", section.to_uppercase(), key.to_uppercase())
-}
-
-/// What a variable holds: a TOML value, or the text of one.
-fn value_of(text: &str) -> DeValue<'_> {
-    match DeValue::parse(text).map(Spanned::into_inner) {
-        Ok(value @ (DeValue::Integer(_) | DeValue::Boolean(_) | DeValue::String(_))) => value,
-        _ => DeValue::String(Cow::Borrowed(text)),
-    }
 }
 
 fn line_of(text: &str, offset: usize) -> usize {

@@ -155,35 +155,33 @@ impl ClusterFile {
     fn parse_with(file: &str, text: &str, variables: &[(String, String)]) -> Result<(Self, Vec<Found>), ConfigError> {
         let document = Document::parse(file, text, variables)?;
         let mut root = document.root();
-        let mut lines = Lines::default();
         let mut draft = ConfigurationDraft::default();
         let mut application = default_application();
         let cluster = root.section("cluster")?;
-        read_cluster(cluster, &mut draft, &mut application, &mut lines)?;
+        read_cluster(cluster, &mut draft, &mut application)?;
         let members = read_members(&document, root.sections("member")?)?;
         draft.members = members.iter().map(|member| member.id).collect();
         let mut options = Options { client_addresses: client_addresses(&members), ..Options::default() };
         let mut persistence = Persistence::default();
-        let clients_max = read_node(root.section("node")?, &mut options, &mut lines)?;
-        read_timing(root.section("timing")?, &mut options, &mut lines)?;
-        read_journal(root.section("journal")?, &mut options, &mut persistence, &mut lines)?;
+        let clients_max = read_node(root.section("node")?, &mut options)?;
+        read_timing(root.section("timing")?, &mut options)?;
+        read_journal(root.section("journal")?, &mut options, &mut persistence)?;
         read_unsafe(root.section("unsafe")?, &mut options, &mut persistence)?;
         root.finish()?;
         let configuration = Configuration::new(draft).map_err(|error| {
-            let line = match &error {
-                ConfigurationError::Quorum(_) => lines.of("quorum"),
-                ConfigurationError::Window(_) => lines.of("window"),
-                ConfigurationError::SessionTtl(_) => lines.of("session_ttl"),
-                ConfigurationError::Lease(_) => lines.of("lease"),
-                ConfigurationError::Twice(_) | ConfigurationError::Id(_) | ConfigurationError::Application(_) => None,
+            let setting = match &error {
+                ConfigurationError::Quorum(_) => "quorum",
+                ConfigurationError::Window(_) => "window",
+                ConfigurationError::SessionTtl(_) => "session_ttl",
+                ConfigurationError::Lease(_) => "lease",
+                ConfigurationError::Twice(_) | ConfigurationError::Id(_) | ConfigurationError::Application(_) => "",
             };
-            document.error_at(line, error.to_string())
+            document.error_about(&[setting], error.to_string())
         })?;
-        options.check().map_err(|error| document.error_at(lines.of(error.name), error.to_string()))?;
-        options.check_for(&configuration).map_err(|error| {
-            let line = lines.of(error.name).or_else(|| lines.of("lease"));
-            document.error_at(line, error.to_string())
-        })?;
+        options.check().map_err(|error| document.error_about(&[error.name], error.to_string()))?;
+        options
+            .check_for(&configuration)
+            .map_err(|error| document.error_about(&[error.name, "lease"], error.to_string()))?;
         let found = document.found();
         Ok((Self { members, configuration, options, application, persistence, clients_max }, found))
     }
@@ -217,34 +215,19 @@ fn variables() -> Vec<(String, String)> {
     ours.filter(|(name, _)| name.starts_with("IOS_")).collect()
 }
 
-/// Where keys stood, for checks that look at several of them together.
-#[derive(Default)]
-struct Lines(BTreeMap<&'static str, usize>);
-
-impl Lines {
-    fn note(&mut self, key: &'static str, line: Option<usize>) {
-        self.0.extend(line.map(|line| (key, line)));
-    }
-
-    fn of(&self, key: &str) -> Option<usize> {
-        self.0.get(key).copied()
-    }
-}
-
 fn read_cluster(
     mut section: Section<'_>,
     draft: &mut ConfigurationDraft,
     application: &mut Application,
-    lines: &mut Lines,
 ) -> Result<(), ConfigError> {
-    lines.note("quorum", section.set("quorum", &mut draft.quorum)?);
-    lines.note("window", section.set("window", &mut draft.window)?);
+    section.set("quorum", &mut draft.quorum)?;
+    section.set("window", &mut draft.window)?;
     section.set("index_exclusivity", &mut draft.index_exclusivity)?;
     section.set("implicit_commit", &mut draft.implicit_commit)?;
     let mut lease = LeaseSetting(draft.lease);
-    lines.note("lease", section.set("lease", &mut lease)?);
+    section.set("lease", &mut lease)?;
     draft.lease = lease.0;
-    lines.note("session_ttl", section.set("session_ttl", &mut draft.session_ttl)?);
+    section.set("session_ttl", &mut draft.session_ttl)?;
     section.set("application", application)?;
     draft.application = application.name().to_owned();
     section.finish()
@@ -298,7 +281,7 @@ fn check_addresses(member: &Member, others: &[Member]) -> Result<(), String> {
 }
 
 /// Reads what is the core's business into `options`, and returns the most client connections.
-fn read_node(mut section: Section<'_>, options: &mut Options, lines: &mut Lines) -> Result<usize, ConfigError> {
+fn read_node(mut section: Section<'_>, options: &mut Options) -> Result<usize, ConfigError> {
     let mut clients_max = ClientsMax(CLIENTS_MAX);
     section.set("clients_max", &mut clients_max)?;
     section.set("explicit_commit", &mut options.explicit_commit)?;
@@ -306,21 +289,21 @@ fn read_node(mut section: Section<'_>, options: &mut Options, lines: &mut Lines)
     section.set("delegate", &mut options.delegate)?;
     section.set("participant", &mut options.participant)?;
     section.set("participant_read", &mut options.participant_read)?;
-    lines.note("max_batch", section.set("max_batch", &mut options.max_batch)?);
-    lines.note("max_batch_bytes", section.set("max_batch_bytes", &mut options.max_batch_bytes)?);
-    lines.note("batch_interval", section.set("batch_interval", &mut options.batch_interval)?);
-    lines.note("queue_max", section.set("queue_max", &mut options.queue_max)?);
-    lines.note("reads_max", section.set("reads_max", &mut options.reads_max)?);
+    section.set("max_batch", &mut options.max_batch)?;
+    section.set("max_batch_bytes", &mut options.max_batch_bytes)?;
+    section.set("batch_interval", &mut options.batch_interval)?;
+    section.set("queue_max", &mut options.queue_max)?;
+    section.set("reads_max", &mut options.reads_max)?;
     section.set("snapshot_interval", &mut options.snapshot_interval)?;
-    lines.note("length", section.set("length", &mut options.length)?);
-    lines.note("snapshot_block", section.set("snapshot_block", &mut options.snapshot_block)?);
+    section.set("length", &mut options.length)?;
+    section.set("snapshot_block", &mut options.snapshot_block)?;
     section.finish()?;
     Ok(clients_max.0)
 }
 
-fn read_timing(mut section: Section<'_>, options: &mut Options, lines: &mut Lines) -> Result<(), ConfigError> {
-    lines.note("heartbeat", section.set("heartbeat", &mut options.heartbeat)?);
-    lines.note("election_timeout", section.set("election_timeout", &mut options.election_timeout)?);
+fn read_timing(mut section: Section<'_>, options: &mut Options) -> Result<(), ConfigError> {
+    section.set("heartbeat", &mut options.heartbeat)?;
+    section.set("election_timeout", &mut options.election_timeout)?;
     section.finish()
 }
 
@@ -328,14 +311,13 @@ fn read_journal(
     mut section: Section<'_>,
     options: &mut Options,
     persistence: &mut Persistence,
-    lines: &mut Lines,
 ) -> Result<(), ConfigError> {
     section.set("persistence", persistence)?;
     let journal = &mut options.journal;
-    lines.note("journal.segment_bytes", section.set("segment_bytes", &mut journal.segment_bytes)?);
-    lines.note("journal.segment_records", section.set("segment_records", &mut journal.segment_records)?);
+    section.set("segment_bytes", &mut journal.segment_bytes)?;
+    section.set("segment_records", &mut journal.segment_records)?;
     section.set("seal", &mut journal.seal)?;
-    lines.note("journal.seal_idle", section.set("seal_idle", &mut journal.seal_idle)?);
+    section.set("seal_idle", &mut journal.seal_idle)?;
     section.finish()
 }
 
