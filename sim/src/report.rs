@@ -141,6 +141,9 @@ pub struct Summary {
     pub wall_s: f64,
     /// Events per real second, on all threads together.
     pub events_per_s: f64,
+    /// The share of the time that checking took, of a few runs; of joined reports, of the first that has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checking_share: Option<f64>,
     /// The order-free digest, in hexadecimal.
     pub digest: String,
 }
@@ -162,6 +165,7 @@ impl Summary {
             shard: format!("{}/{}", shard.index, shard.of),
             wall_s,
             events_per_s: rate(campaign.events, wall_s),
+            checking_share: None,
             digest: format!("{:016x}", campaign.digest),
         }
     }
@@ -216,6 +220,7 @@ impl Summary {
         self.events += other.events;
         self.operations += other.operations;
         self.violations.extend(other.violations.iter().cloned());
+        self.checking_share = self.checking_share.or(other.checking_share);
         for (mine, theirs) in [(&mut self.counters, &other.counters), (&mut self.marks, &other.marks)] {
             for (name, count) in theirs {
                 *mine.entry(name.clone()).or_default() += count;
@@ -250,11 +255,12 @@ impl Summary {
         }
         writeln!(
             text,
-            "verdict {}\n        {:.1} s, {:.0} events/s, {:.0} clusters/s, digest {}",
+            "verdict {}\n        {:.1} s, {:.0} events/s, {:.0} clusters/s{}, digest {}",
             if self.violations.is_empty() { "ok".into() } else { format!("{} VIOLATIONS", self.violations.len()) },
             self.wall_s,
             self.events_per_s,
             rate(self.clusters, self.wall_s),
+            self.checking_share.map_or(String::new(), |share| format!(", checking {:.1} % of the time", share * 100.0)),
             self.digest
         )
         .expect("a string takes all");

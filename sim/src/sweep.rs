@@ -10,7 +10,10 @@ use crate::{
     oracle::{Checks, Oracle, Violation},
     outcome::{Counters, Outcome, Sent},
     scenario::{Expect, Scenario},
-    world,
+    world::{
+        self,
+        meter::{Nanos, Split},
+    },
 };
 use std::{
     ops::Range,
@@ -26,6 +29,8 @@ pub type Maker<R> = fn() -> R;
 
 /// Of a million seeds, how many are run twice and must give the same digest.
 const TWICE: u32 = 20_000;
+/// How many runs are measured beside a sweep, at most.
+const MEASURED: u64 = 64;
 
 /// Every `of`-th seed, beginning with the `index`-th.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -173,6 +178,14 @@ impl Sweep {
         campaign.failures.sort_by_key(|failure| failure.seed);
         campaign.complete = !cut_short.into_inner();
         campaign
+    }
+
+    /// Runs a few of the seeds once more, evenly spread, and says where their time went.
+    pub fn split(&self, clock: Nanos) -> Split {
+        let total = self.shard.count(&self.seeds);
+        let runs = total.min(MEASURED);
+        let seeds = (0..runs).map(|place| self.shard.seed(&self.seeds, place * total / runs));
+        world::World::default().measure(seeds.map(|seed| generate(self.profile, seed)), clock)
     }
 
     /// Runs one seed; returns whether it failed.

@@ -384,14 +384,14 @@ impl World {
         if let DiskAction::Remove { file: FileId::Segment(_) } = action {
             self.outcome.counters.count(Counter::SegmentsRemoved);
         }
-        let facts = self.atlas.durable(id, action);
+        let facts = self.check_here(|world| world.atlas.durable(id, action));
         if self.tell.is_some() {
             self.tell_of_durability(id, &facts);
         }
         for fact in facts {
             self.mark_durable(id, &fact);
             let was_chosen = self.tell.is_some() && self.is_chosen(&fact);
-            self.ghost().durable(now, id, &fact);
+            self.check(|ghost| ghost.durable(now, id, &fact));
             if self.tell.is_some() && !was_chosen && self.is_chosen(&fact) {
                 self.tell_of_choice(&fact);
             }

@@ -130,7 +130,7 @@ impl World {
             Item::Deliver { from, message, .. } => Some((Subject::of(message), Some(*from))),
             Item::Request { connection, request, .. } => {
                 let connection = *connection;
-                self.ghost().asked(to, connection, request);
+                self.check(|ghost| ghost.asked(to, connection, request));
                 Some((request_letter(request).subject, None))
             }
             _ => None,
@@ -242,7 +242,7 @@ impl World {
         let goes_on = match output {
             Output::Send { to, message } => {
                 let now = self.now();
-                self.ghost().sent(now, id, to, &message);
+                self.check(|ghost| ghost.sent(now, id, to, &message));
                 if let PeerMessage::Assign { .. } = message {
                     self.outcome.counters.count(Counter::Delegated);
                 }
@@ -328,7 +328,7 @@ impl World {
             return false;
         }
         let now = self.now();
-        self.ghost().replied(now, id, connection, &response);
+        self.check(|ghost| ghost.replied(now, id, connection, &response));
         self.mark_answer(&response);
         let Some(response) = self.encoded(response) else { return false };
         let place = connection.0 as usize;
@@ -501,7 +501,7 @@ impl World {
         }
         self.count_note(note);
         self.mark_note(id, note);
-        self.ghost().note(now, id, note);
+        self.check(|ghost| ghost.note(now, id, note));
         let process = &mut self.processes[usize::from(id.0)];
         match note {
             Note::Leading { view, .. } => process.leading = Some(*view),

@@ -340,7 +340,7 @@ impl World {
                     self.tell(Told::Started { node: id, life: before.1 + 1 });
                 }
                 self.atlas.opened(id, &recovered);
-                self.ghost().restarted(now, id, &recovered);
+                self.check(|ghost| ghost.restarted(now, id, &recovered));
                 self.tell_peers(id, before.1 + 1, true);
                 self.schedule(id);
             }

@@ -39,6 +39,7 @@ mod judgement;
 mod links;
 mod liveness;
 mod marking;
+pub mod meter;
 pub mod network;
 mod notes;
 pub mod plan;
@@ -69,6 +70,7 @@ use ios_core::{
     wire::Encoder,
 };
 use item::{Item, Over};
+use meter::Meter;
 use network::Network;
 use plan::{Happening, Plan};
 use process::Process;
@@ -138,6 +140,8 @@ pub struct World {
     tell: Option<Tell>,
     /// Present in runs whose protocol events somebody wants to know.
     moments: Option<Vec<Moment>>,
+    /// Present in runs whose time is measured.
+    meter: Option<Meter>,
 }
 
 /// A protocol event of a run, as a line of a plan could wait for it.
@@ -169,7 +173,7 @@ impl World {
             self.begin();
             self.go_on();
             if self.outcome.violation.is_none() {
-                self.judge();
+                self.check_here(World::judge);
             }
         }))
         .err();
