@@ -23,6 +23,13 @@ impl Draw {
         Self { rng: ChaCha8Rng::seed_from_u64(seed) }
     }
 
+    /// Another sequence of the same seed: what is drawn from it leaves all that is drawn from the first where it was.
+    pub(super) fn aside(seed: u64) -> Self {
+        let mut draw = Self::new(seed);
+        draw.rng.set_stream(1);
+        draw
+    }
+
     /// From `low` to `high`, both included.
     pub(super) fn range(&mut self, low: u64, high: u64) -> u64 {
         assert!(low <= high, "an empty range {low}..={high}");

@@ -272,6 +272,16 @@ fn rivals(draw: &mut Draw, scenario: &mut Scenario) {
     }
 }
 
+/// A member that is not needed in the end may lose its disk: it never votes again.
+pub(super) fn wiped_outsider(draw: &mut Draw, scenario: &mut Scenario) {
+    let core = scenario.core();
+    let outsiders: Vec<NodeId> = scenario.cluster.members().into_iter().filter(|node| !core.contains(node)).collect();
+    if !outsiders.is_empty() && draw.one_in(4) {
+        let (node, at) = (*draw.pick(&outsiders), Time(draw.time(0, scenario.run.0 * 9 / 10)));
+        scenario.plan.push(Line { condition: Condition::At(at), action: Action::Wipe { node } });
+    }
+}
+
 /// More damage than the protocol promises to survive, on any member, soon noticed; then time to serve what is false.
 pub(super) fn beyond(draw: &mut Draw, scenario: &mut Scenario) {
     (scenario.disk.beyond, scenario.liveness) = (true, Liveness::Off);

@@ -16,7 +16,7 @@ mod points;
 use crate::scenario::{Cluster, Scenario, Workload};
 use cluster::{clocks, cluster, disk, links, workload};
 use draw::Draw;
-use faults::{beyond, late_answers, lease, liveness, plan};
+use faults::{beyond, late_answers, lease, liveness, plan, wiped_outsider};
 use ios_core::time::Span;
 use links::queue;
 use points::few_points;
@@ -159,6 +159,9 @@ fn swarm(draw: &mut Draw, seed: u64) -> Scenario {
     if kinds.client_links && draw.one_in(6) {
         scenario.client_network.damage = draw.log(500, 20_000) as u32;
     }
+    if !calm {
+        wiped_outsider(&mut Draw::aside(seed), &mut scenario);
+    }
     for family in [&mut scenario.network, &mut scenario.client_network] {
         if kinds.queues && draw.coin() {
             family.queue = queue(draw);
@@ -297,6 +300,7 @@ mod tests {
         "jump n",
         "set duplicate any>any Accepted ",
         "rot n",
+        "wipe n",
         " body ",
         " slot ",
         " identity ",

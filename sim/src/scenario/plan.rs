@@ -240,7 +240,7 @@ pub enum Action {
         back: Option<Span>,
     },
     /// `wipe nX`: the machine loses power, and its disk everything. It has to refuse to start from then on, so it is
-    /// none of the core.
+    /// none of the core. Without `disk beyond=on` nothing happens before the cluster is founded.
     Wipe {
         /// Whose disk.
         node: NodeId,

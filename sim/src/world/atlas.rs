@@ -13,6 +13,10 @@
 //! 3. *One identity slot at a time*, until it is written again. Of six slots, three are written at once; the others are
 //!    equal, so two equal ones remain whatever a crash does to the write.
 //!
+//! 4. *A whole disk only outside of the core, and only once the cluster is founded.* An emptied disk never votes again
+//!    (H12), so no later quorum has it; by rule 2 every Q1 finds an intact copy without it. Founding takes every first
+//!    member, so nothing would ever begin.
+//!
 //! What a misdirected write put there is damaged like anything else. What cannot be read are whole sectors, with
 //! whatever else they hold; so a file that has a record without a slot, or with a blank one, is left alone.
 //!
@@ -137,6 +141,11 @@ impl Atlas {
         if restored && !recovered.loss && recovered.entries.iter().all(|entry| entry.unknown.is_none()) {
             self.spent.remove(id);
         }
+    }
+
+    /// Rule 4.
+    pub fn may_wipe(&self, id: NodeId, founded: bool) -> bool {
+        self.beyond || founded && !self.core.contains(id)
     }
 
     /// A disk has lost everything.
@@ -513,6 +522,20 @@ mod tests {
         let mut atlas = atlas(QuorumSpec::Majority, &[1, 2]);
         assert_eq!(try_rot(&mut atlas, 0, RotPart::Body, Damage::Bit), "done");
         assert_eq!(try_rot(&mut atlas, 1, RotPart::Body, Damage::Bit), "forbidden");
+    }
+
+    #[test]
+    fn a_whole_disk_is_lost_outside_of_the_core_only_and_not_before_the_founding() {
+        let mut atlas = atlas(QuorumSpec::Majority, &[1, 2]);
+        assert!(atlas.may_wipe(N0, true));
+        assert!(!atlas.may_wipe(N0, false) && !atlas.may_wipe(NodeId(1), true));
+        atlas.wiped(N0);
+        assert!(atlas.may_refuse(N0) && !atlas.may_refuse(NodeId(1)));
+        assert_eq!(
+            try_rot(&mut atlas, 1, RotPart::Body, Damage::Bit),
+            "forbidden",
+            "the core has to be clean as before"
+        );
     }
 
     #[test]

@@ -358,8 +358,12 @@ impl World {
         true
     }
 
-    /// The machine loses power, and its disk everything.
+    /// The machine loses power, and its disk everything, as far as rule 4 of the atlas allows.
     fn wipe(&mut self, id: NodeId) -> bool {
+        if !self.atlas.may_wipe(id, self.is_founded()) {
+            self.outcome.counters.count(Counter::RotRefused);
+            return false;
+        }
         if self.processes[usize::from(id.0)].runs() {
             self.crash(id, true, Some(Span::millis(10)));
         }

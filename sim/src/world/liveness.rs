@@ -69,7 +69,7 @@ impl World {
     }
 
     /// Whether the founding of the cluster is over, as far as the core can prove: only then does anyone promise.
-    fn is_founded(&self) -> bool {
+    pub(super) fn is_founded(&self) -> bool {
         let core = self.atlas.core();
         let mut nodes = core.iter().filter_map(|id| self.processes[usize::from(id.0)].node.as_ref());
         nodes.any(|node| node.status().view > View::ZERO)
