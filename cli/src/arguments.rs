@@ -7,7 +7,7 @@ use crate::{
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use ios_core::{client::ClientOptions, ids::NodeId, message::ReadMode, time::Span};
+use ios_core::{ids::NodeId, message::ReadMode, time::Span};
 use std::{ffi::OsString, path::PathBuf};
 
 const EXAMPLES: &str = "\
@@ -40,7 +40,8 @@ pub struct Arguments {
 /// What applies to every command.
 #[derive(Args, Clone, Debug)]
 pub struct Global {
-    /// The cluster's configuration file; without it, what listens on this machine on the default ports
+    /// The cluster's configuration file, or one of the prototype's; without it, what listens on this machine on the
+    /// default ports
     #[arg(long, global = true, value_name = "FILE", env = "IOS_CONFIG")]
     pub config: Option<PathBuf>,
     /// Where clients connect, instead of what the configuration says; any one member will do
@@ -56,10 +57,9 @@ pub struct Global {
     /// from a state that may be old; the answer names its revision)
     #[arg(long, global = true, value_name = "MODE", value_parser = read_mode)]
     pub read: Option<ReadMode>,
-    /// After how many failed tries a member is told that it might look for another leader; 0 for never
+    /// After how many failed tries a member is told that it might look for another leader; 0 for never [default: 4]
     #[arg(long, global = true, value_name = "N", env = "IOS_BEFORE_FORCE")]
-    #[arg(default_value_t = ClientOptions::default().before_force)]
-    pub before_force: u32,
+    pub before_force: Option<u32>,
     /// What to log: error, warn, info, debug, trace, or a filter such as runtime=debug
     #[arg(long, global = true, value_name = "LEVEL", env = "IOS_LOG")]
     pub log: Option<String>,
@@ -336,6 +336,13 @@ mod tests {
     #[test]
     fn the_definition_is_consistent() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn what_help_calls_a_default_is_one() {
+        let help = Arguments::command().render_help().to_string();
+        let before_force = ios_core::client::ClientOptions::default().before_force;
+        assert!(help.contains(&format!("0 for never [default: {before_force}]")), "{help}");
     }
 
     #[test]

@@ -2,12 +2,13 @@
 
 use crate::{
     arguments::Global,
-    config::{CLIENT_PORT, ClusterFile, ConfigError, PEER_PORT},
+    config::{CLIENT_PORT, ClientFile, ClusterFile, ConfigError, PEER_PORT},
     exit::{Exit, Failure},
+    say::talk,
 };
 use bytes::Bytes;
 use ios_core::{
-    client::{Ask, ClientOptions, Outcome},
+    client::{Ask, Outcome},
     ids::Revision,
     message::ReadMode,
     service::Access,
@@ -38,14 +39,32 @@ pub fn file(global: &Global) -> Result<ClusterFile, Failure> {
     }
 }
 
+/// What the configuration named on the command line tells clients. Says what of it is ignored.
+pub fn client_file(global: &Global) -> Result<ClientFile, Failure> {
+    let Some(path) = &global.config else { return Ok(ClientFile::default()) };
+    let file = ClientFile::load(path)?;
+    file.ignored.iter().for_each(talk);
+    Ok(file)
+}
+
 /// Where clients connect, as written.
 pub fn endpoints(global: &Global) -> Result<Vec<String>, Failure> {
     if !global.endpoints.is_empty() {
         return Ok(global.endpoints.clone());
     }
+    endpoints_of(global, &client_file(global)?)
+}
+
+/// The same, for whom the file tells more.
+pub fn endpoints_of(global: &Global, file: &ClientFile) -> Result<Vec<String>, Failure> {
     match &global.config {
-        Some(path) => Ok(ClusterFile::load(path)?.members.into_iter().map(|member| member.client).collect()),
+        _ if !global.endpoints.is_empty() => Ok(global.endpoints.clone()),
         None => Ok(local_endpoints()),
+        Some(_) if !file.endpoints.is_empty() => Ok(file.endpoints.clone()),
+        Some(path) => {
+            let what = "it does not say where servers are: name them with --endpoints, or add [servers]";
+            Err(Failure::new(Exit::Usage, format!("{}: {what}", path.display())))
+        }
     }
 }
 
@@ -83,12 +102,12 @@ pub struct Answer {
 impl Connection {
     /// A client of the cluster that the command line names. Connects when it is asked something.
     pub fn open(global: &Global) -> Result<Self, Failure> {
-        let addresses = endpoints(global)?;
+        let file = client_file(global)?;
+        let addresses = endpoints_of(global, &file)?;
         // What was typed wrong is said at once; a client that runs for long looks names up anew.
         addresses.iter().try_for_each(|text| resolve(text).map(drop))?;
-        let options = ClientOptions { before_force: global.before_force, ..ClientOptions::default() };
-        let client =
-            BlockingClient::new(&addresses, options).map_err(|error| Failure::system("make a client", error))?;
+        let client = BlockingClient::new(&addresses, file.options(global.before_force))
+            .map_err(|error| Failure::system("make a client", error))?;
         Ok(Self { client, read: global.read.unwrap_or_default(), timeout: global.timeout })
     }
 

@@ -6,7 +6,7 @@
 use crate::{
     arguments::{Global, Repl},
     cluster::Connection,
-    config::ClusterFile,
+    config::{ClientFile, ClusterFile},
     exit::{Exit, Failure},
     say::{self, line},
 };
@@ -48,7 +48,10 @@ fn application(global: &Global, repl: &Repl) -> Result<Application, Failure> {
         (Some(name), _) => {
             name.parse().map_err(|error: UnknownApplication| Failure::new(Exit::Usage, error.to_string()))
         }
-        (None, Some(path)) => Ok(ClusterFile::load(path)?.application),
+        (None, Some(path)) => match ClientFile::load(path)?.application {
+            Some(application) => Ok(application),
+            None => Ok(ClusterFile::built_in()?.application),
+        },
         (None, None) => Ok(ClusterFile::built_in()?.application),
     }
 }

@@ -5,7 +5,10 @@
 mod fixture;
 
 use fixture::{Cluster, IOS, assert_success, clean};
-use std::process::{Command, Output};
+use std::{
+    net::Ipv4Addr,
+    process::{Command, Output, Stdio},
+};
 
 fn config(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
     let mut command = Command::new(IOS);
@@ -55,4 +58,60 @@ fn what_is_shown_says_whence_and_what_is_wrong_says_where() {
     assert_eq!(wrong.status.code(), Some(2));
     let said = String::from_utf8(wrong.stderr).unwrap();
     assert!(said.contains("fixed:2") && wrong.stdout.is_empty(), "{said}");
+}
+
+/// A server's file of the prototype for these addresses.
+fn prototype(addresses: &[Ipv4Addr]) -> String {
+    let servers: String = addresses.iter().map(|address| format!("address = {address}:7100:7200\n")).collect();
+    format!("[servers]\n{servers}[algorithm]\nQuorumSystem = \"strict majority\"\n[performance]\nWindowSize = 9\n")
+}
+
+#[test]
+fn a_cluster_of_the_prototypes_file_serves_a_client_of_the_prototypes_file() {
+    let mut cluster = Cluster::prepare_as("server3.conf", 3, prototype);
+    (0..3).for_each(|id| cluster.run(id));
+    cluster.leader();
+    assert_eq!(cluster.say(&["put", "A", "1"]), "OK\n");
+
+    let servers = prototype(&cluster.addresses).split_once("[algorithm]").unwrap().0.to_owned();
+    let client = cluster.root.path().join("client.conf");
+    std::fs::write(&client, format!("{servers}[parameters]\nTimeout = 2000\nConnectRandom = false\n")).unwrap();
+    let mut command = Command::new(IOS);
+    clean(&mut command);
+    let output = command.args(["get", "A", "--timeout", "15s", "--config"]).arg(&client).output().unwrap();
+    assert_eq!(printed(&output), "1\n");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("client.conf:7: ConnectRandom = false is ignored: "), "{said}");
+
+    // Of a file without addresses what it says holds, and the command line says where.
+    std::fs::write(&client, "[parameters]\nApplication = dummy\n").unwrap();
+    let repl = |arguments: &[&str]| {
+        let mut command = Command::new(IOS);
+        clean(&mut command);
+        command.args(["repl", "--config"]).arg(&client).args(arguments).stdin(Stdio::null()).output().unwrap()
+    };
+    assert_success(&repl(&["--endpoints", &cluster.client_addresses()[0]]));
+    let nowhere = repl(&[]);
+    assert_eq!(nowhere.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&nowhere.stderr).contains("name them with --endpoints"));
+}
+
+#[test]
+fn what_is_converted_means_the_same_and_is_never_written_over() {
+    let directory = tempfile::tempdir().unwrap();
+    let [from, to] = ["server.conf", "ios.toml"].map(|name| directory.path().join(name).to_str().unwrap().to_owned());
+    std::fs::write(&from, prototype(&[Ipv4Addr::LOCALHOST])).unwrap();
+    assert_success(&config(&["convert", &from, &to], &[("IOS_NODE_MAX_BATCH", "7")]));
+    assert_eq!(printed(&config(&["show", &from], &[])), printed(&config(&["show", &to], &[])));
+    let origin = printed(&config(&["show", &from, "--origin"], &[]));
+    assert!(origin.contains(&format!("{:<40} # {from}:6", "window = 9")), "{origin}");
+    assert_eq!(std::fs::read_to_string(&to).unwrap(), printed(&config(&["convert", &from], &[])));
+
+    let again = config(&["convert", &from, &to], &[]);
+    assert_eq!(again.status.code(), Some(1), "{}", String::from_utf8_lossy(&again.stderr));
+    assert_eq!(config(&["convert", &to], &[]).status.code(), Some(2), "it is in that form already");
+    std::fs::write(&from, "[servers]\naddress = 127.0.0.1:1:2\n[unsafe]\nPersistenceMode = direct\n").unwrap();
+    let refused = config(&["convert", &from], &[]);
+    assert_eq!((refused.status.code(), refused.stdout.len()), (Some(2), 0));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("server.conf:4: there is no PersistenceMode direct"));
 }

@@ -54,8 +54,8 @@ pub struct Plan {
     pub timeout: Span,
     /// Where clients connect.
     pub endpoints: Vec<String>,
-    /// See [`ClientOptions::before_force`].
-    pub before_force: u32,
+    /// How clients behave.
+    pub client: ClientOptions,
 }
 
 impl Plan {
@@ -110,7 +110,7 @@ fn prepare(plan: &Plan, requests: &mut Requests) -> Result<Pipeline, Failure> {
 
 fn pipeline(plan: &Plan) -> Result<Pipeline, Failure> {
     let (sessions, connections) = plan.sessions();
-    let client = ClientOptions { before_force: plan.before_force, ..ClientOptions::default() };
+    let client = plan.client.clone();
     let options = PipelineOptions { sessions: sessions as usize, connections: connections as usize, client };
     Pipeline::new(&plan.endpoints, options).map_err(|error| Failure::system("make a client", error))
 }

@@ -27,14 +27,14 @@ pub use probe::{disk, put};
 
 use crate::{
     arguments::Global,
-    cluster::{endpoints, resolve},
+    cluster::{client_file, endpoints_of, resolve},
     exit::{Exit, Failure},
 };
 use arguments::{BenchRun, BenchSweep, Load};
 use cpu::Servers;
 use csv::Tables;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use ios_core::time::Span;
+use ios_core::{client::ClientOptions, time::Span};
 use load::Plan;
 use local::{LocalCluster, Room};
 use measured::Measured;
@@ -49,9 +49,10 @@ pub fn run(global: &Global, bench: &BenchRun) -> Result<Exit, Failure> {
             "with --rate requests come when they are due, so no client rests: the workload's interval must be 0";
         return Err(Failure::new(Exit::Usage, message));
     }
-    on_cluster(global, &bench.load, |endpoints, servers| {
+    on_cluster(global, &bench.load, |target| {
+        let servers = &target.servers;
         let mut tables = bench.load.csv.as_deref().map(Tables::open).transpose()?;
-        let plan = plan(global, &bench.load, &workload, endpoints, bench.clients, bench.rate);
+        let plan = plan(global, &bench.load, &workload, target, bench.clients, bench.rate);
         let runs = [one(plan, servers, tables.as_mut())?];
         let [(plan, measured)] = &runs;
         report::run(global, plan, servers, measured)?;
@@ -67,11 +68,12 @@ pub fn sweep(global: &Global, bench: &BenchSweep) -> Result<Exit, Failure> {
         let message = format!("--clients-min {} is above --clients-max {}", bench.clients_min, bench.clients_max);
         return Err(Failure::new(Exit::Usage, message));
     }
-    on_cluster(global, &bench.load, |endpoints, servers| {
+    on_cluster(global, &bench.load, |target| {
+        let servers = &target.servers;
         let mut tables = bench.load.csv.as_deref().map(Tables::open).transpose()?;
         let mut runs = Vec::new();
         for clients in (bench.clients_min..=bench.clients_max).step_by(bench.clients_step as usize) {
-            let plan = plan(global, &bench.load, &workload, endpoints, clients, None);
+            let plan = plan(global, &bench.load, &workload, target, clients, None);
             runs.push(one(plan, servers, tables.as_mut())?);
         }
         report::sweep(global, servers, &runs)?;
@@ -80,32 +82,35 @@ pub fn sweep(global: &Global, bench: &BenchSweep) -> Result<Exit, Failure> {
     })
 }
 
+/// A cluster to measure, and how its clients behave.
+struct Target {
+    endpoints: Vec<String>,
+    servers: Servers,
+    client: ClientOptions,
+}
+
 /// Does something with the cluster that the command line names, or with one made for it.
 fn on_cluster(
     global: &Global,
     load: &Load,
-    measure: impl FnOnce(&[String], &Servers) -> Result<Exit, Failure>,
+    measure: impl FnOnce(&Target) -> Result<Exit, Failure>,
 ) -> Result<Exit, Failure> {
+    let file = client_file(global)?;
+    let client = file.options(global.before_force);
     if LocalCluster::is_wanted(global) {
         let room = Room::make(&load.data)?;
         let cluster = LocalCluster::start(load.nodes, &room)?;
-        let outcome = measure(&cluster.endpoints(), &Servers::Here);
+        let outcome = measure(&Target { endpoints: cluster.endpoints(), servers: Servers::Here, client });
         cluster.stop()?;
         return outcome;
     }
-    let endpoints = endpoints(global)?;
+    let endpoints = endpoints_of(global, &file)?;
     endpoints.iter().try_for_each(|text| resolve(text).map(drop))?;
-    measure(&endpoints, &Servers::find(&endpoints))
+    let servers = Servers::find(&endpoints);
+    measure(&Target { endpoints, servers, client })
 }
 
-fn plan(
-    global: &Global,
-    load: &Load,
-    workload: &Workload,
-    endpoints: &[String],
-    clients: u32,
-    rate: Option<u64>,
-) -> Plan {
+fn plan(global: &Global, load: &Load, workload: &Workload, target: &Target, clients: u32, rate: Option<u64>) -> Plan {
     Plan {
         clients,
         connections: load.connections,
@@ -114,8 +119,8 @@ fn plan(
         warm_up: load.warm_up,
         read: global.read.unwrap_or_default(),
         timeout: global.timeout,
-        endpoints: endpoints.to_vec(),
-        before_force: global.before_force,
+        endpoints: target.endpoints.clone(),
+        client: target.client.clone(),
     }
 }
 

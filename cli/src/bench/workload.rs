@@ -9,13 +9,15 @@
 //! valueSize = 8     ; bytes
 //! requests = 1000   ; of all clients together
 //! ```
-//! Names of keys are not case-sensitive there, and `;` and `#` begin a comment.
+//! [`crate::config::ini`] says how such files are written.
 
 use super::arguments::Load;
 use crate::{
-    config::ConfigError,
+    config::{
+        ConfigError,
+        ini::{self, Known},
+    },
     exit::{Exit, Failure},
-    suggest::nearest,
 };
 use bytes::Bytes;
 use ios_core::{
@@ -90,50 +92,20 @@ impl Workload {
 
     /// Reads a workload file, which errors will say to be `file`.
     fn parse(file: &str, text: &str) -> Result<Self, ConfigError> {
+        const KNOWN: Known = Known::once("config", &["reads", "interval", "keys", "keySize", "valueSize", "requests"]);
         let mut workload = Self::default();
-        let mut in_section = false;
-        for (line, number) in text.lines().zip(1..) {
-            let wrong = |what: String| ConfigError { file: file.to_owned(), line: Some(number), what };
-            let line = line.split([';', '#']).next().unwrap_or("").trim();
-            if let Some(section) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-                in_section = section.trim().eq_ignore_ascii_case("config");
-                if !in_section {
-                    return Err(wrong(format!("unknown section [{section}]; a workload has [config]")));
-                }
-            } else if let Some((key, value)) = line.split_once('=') {
-                if !in_section {
-                    return Err(wrong(format!("\"{}\" stands before [config]", key.trim())));
-                }
-                workload.set(key.trim(), value.trim().trim_matches('"')).map_err(wrong)?;
-            } else if !line.is_empty() {
-                return Err(wrong(format!("\"{line}\" is neither [config] nor a key, = and a value")));
+        for entry in ini::read(file, text, &[KNOWN])? {
+            let number = |least: i64, most: i64| entry.number(least, most).map(|number| number as u64);
+            match entry.key {
+                "reads" => workload.reads = number(0, 100)? as u8,
+                "interval" => workload.interval = Span::millis(number(0, 3_600_000)?),
+                "keys" => workload.keys = number(1, 100_000_000)?,
+                "keySize" => workload.key_size = number(1, 4096)? as usize,
+                "valueSize" => workload.value_size = number(0, 1 << 20)? as usize,
+                _ => workload.length = Length::Requests(number(1, i64::MAX)?),
             }
         }
         Ok(workload)
-    }
-
-    fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
-        const KEYS: [&str; 6] = ["reads", "interval", "keys", "keySize", "valueSize", "requests"];
-        let Some(known) = KEYS.iter().find(|known| known.eq_ignore_ascii_case(key)) else {
-            let hint = match nearest(key, KEYS) {
-                Some(near) => format!("did you mean \"{near}\"?"),
-                None => format!("known here: {}", KEYS.join(", ")),
-            };
-            return Err(format!("unknown key \"{key}\" in [config]; {hint}"));
-        };
-        let number = |least: u64, most: u64| match value.parse::<u64>() {
-            Ok(number) if (least..=most).contains(&number) => Ok(number),
-            _ => Err(format!("{known} in [config] must be a whole number from {least} to {most}, not \"{value}\"")),
-        };
-        match *known {
-            "reads" => self.reads = number(0, 100)? as u8,
-            "interval" => self.interval = Span::millis(number(0, 3_600_000)?),
-            "keys" => self.keys = number(1, 100_000_000)?,
-            "keySize" => self.key_size = number(1, 4096)? as usize,
-            "valueSize" => self.value_size = number(0, 1 << 20)? as usize,
-            _ => self.length = Length::Requests(number(1, u64::MAX)?),
-        }
-        Ok(())
     }
 
     /// Of the number of the last key.
@@ -259,11 +231,11 @@ mod tests {
             "[config]\nreads = 101\n",
             expect![[r#"workload.conf:2: reads in [config] must be a whole number from 0 to 100, not "101""#]],
         );
-        check("[servers]\n", expect!["workload.conf:1: unknown section [servers]; a workload has [config]"]);
+        check("[servers]\n", expect!["workload.conf:1: unknown section [servers]; known here: config"]);
         check("reads = 1\n", expect![[r#"workload.conf:1: "reads" stands before [config]"#]]);
         check(
             "[config]\nreads\n",
-            expect![[r#"workload.conf:2: "reads" is neither [config] nor a key, = and a value"#]],
+            expect!["workload.conf:2: reads in [config] must be a whole number from 0 to 100, not absent"],
         );
     }
 

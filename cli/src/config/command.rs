@@ -1,6 +1,9 @@
 //! `ios config`: what a configuration comes to, whether it is sound, and one to begin with.
 
-use super::{CLIENT_PORT, ClusterFile, ConfigError, Found, HTTP_PORT, Origin, PEER_PORT};
+use super::{
+    CLIENT_PORT, ClusterFile, ConfigError, Found, HTTP_PORT, Origin, PEER_PORT,
+    prototype::{self, Translation},
+};
 use crate::{
     arguments::{Format, Global},
     exit::{Exit, Failure},
@@ -10,8 +13,10 @@ use clap::{Args, Subcommand, ValueEnum};
 use runtime::disk::Persistence;
 use serde_json::{Value, json};
 use std::{
+    fs::File,
+    io::Write,
     net::{IpAddr, SocketAddr},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 /// What to do with configurations.
@@ -32,6 +37,14 @@ pub enum Config {
     Check {
         /// The file, if `--config` does not name it
         file: Option<PathBuf>,
+    },
+    /// Print a server's configuration of the prototype as one that means the same
+    #[command(before_help = "Examples:\n  ios config convert server3.conf\n  ios config convert server3.conf ios.toml")]
+    Convert {
+        /// The prototype's file
+        file: PathBuf,
+        /// Where to, instead of standard output; must not be there yet
+        to: Option<PathBuf>,
     },
     /// Print a configuration to begin with
     #[command(before_help = "Examples:\n  ios config example > ios.toml\n  \
@@ -69,6 +82,7 @@ pub fn run(global: &Global, config: &Config) -> Result<Exit, Failure> {
     match config {
         Config::Show { file, origin } => show(global, file.as_ref(), *origin),
         Config::Check { file } => check(global, file.as_ref()),
+        Config::Convert { file, to } => convert(file, to.as_deref()),
         Config::Example(example) => {
             let text = example.text();
             ClusterFile::parse("the example", &text).map_err(Failure::from)?;
@@ -85,6 +99,23 @@ fn load(global: &Global, file: Option<&PathBuf>) -> Result<(String, ClusterFile,
         }
         None => ClusterFile::built_in_with_origins().map(|(file, found)| ("built-in".to_owned(), file, found)),
     }
+}
+
+fn convert(file: &Path, to: Option<&Path>) -> Result<Exit, Failure> {
+    let (name, text) = (file.display().to_string(), super::text_of(file)?);
+    if !prototype::is_ini(&name, &text) {
+        return Err(Failure::new(Exit::Usage, format!("{name} is in the form of ios.toml already")));
+    }
+    // What is printed has to be sound; mistakes are told with the lines of the file that has them.
+    ClusterFile::parse(&name, &text)?;
+    let (converted, _) = Translation::new(&name, &text)?.into_toml();
+    let converted =
+        format!("# Converted from {name}. What is not here has its default: `ios config show`.\n\n{converted}");
+    let Some(to) = to else { return data(converted.as_bytes()).map(|()| Exit::Ok) };
+    let written = File::create_new(to).and_then(|mut file| file.write_all(converted.as_bytes()));
+    written.map_err(|error| Failure::system(&format!("write {}", to.display()), error))?;
+    talk(format_args!("wrote {}", to.display()));
+    Ok(Exit::Ok)
 }
 
 fn show(global: &Global, file: Option<&PathBuf>, origin: bool) -> Result<Exit, Failure> {

@@ -42,6 +42,8 @@ impl std::error::Error for ConfigError {}
 pub struct Document<'t> {
     file: &'t str,
     text: &'t str,
+    /// If `text` was made from the file instead of being it: which line of the file each of its lines stands for, or 0.
+    lines: Option<&'t [usize]>,
     root: DeTable<'t>,
     variables: Vec<Variable<'t>>,
     found: RefCell<Vec<Found>>,
@@ -91,14 +93,20 @@ pub enum Origin {
 }
 
 impl<'t> Document<'t> {
-    /// Parses `text`, which errors will say to be from `file`. `variables` are stronger.
-    pub fn parse(file: &'t str, text: &'t str, variables: &'t [(String, String)]) -> Result<Self, ConfigError> {
+    /// Parses `text`, which errors will say to be from `file`. `variables` are stronger. If it is not the file's own,
+    /// `lines` says which line of the file each of its lines stands for, or 0.
+    pub fn parse(
+        file: &'t str,
+        text: &'t str,
+        variables: &'t [(String, String)],
+        lines: Option<&'t [usize]>,
+    ) -> Result<Self, ConfigError> {
         let variables = variables.iter().map(|(name, text)| Variable { name, text }).collect();
         match DeTable::parse(text) {
-            Ok(root) => Ok(Self { file, text, root: root.into_inner(), variables, found: RefCell::default() }),
+            Ok(root) => Ok(Self { file, text, lines, root: root.into_inner(), variables, found: RefCell::default() }),
             Err(error) => Err(ConfigError {
                 file: file.to_owned(),
-                line: error.span().map(|span| line_of(text, span.start)),
+                line: error.span().and_then(|span| line_of(text, lines, span.start)),
                 what: error.message().trim().replace('\n', ", "),
             }),
         }
@@ -142,6 +150,11 @@ impl<'t> Document<'t> {
             Some(Origin::Variable(name)) => ConfigError { file: name.clone(), line: None, what: what.into() },
             Some(Origin::Default) | None => self.error(what),
         }
+    }
+
+    /// The line of the file that a place in the text stands for.
+    fn line_of(&self, offset: usize) -> Option<usize> {
+        line_of(self.text, self.lines, offset)
     }
 
     /// An error about a line.
@@ -286,7 +299,7 @@ impl<'d> Section<'d> {
                 Some(near) => what.push_str(&format!("; did you mean \"{near}\"?")),
                 None => what.push_str(&format!("; known here: {}", self.known.join(", "))),
             }
-            return Err(self.document.error_at(Some(line_of(self.document.text, key.span().start)), what));
+            return Err(self.document.error_at(self.document.line_of(key.span().start), what));
         }
         Ok(())
     }
@@ -303,7 +316,7 @@ impl<'d> Section<'d> {
     }
 
     fn line_at(&self, value: &Spanned<DeValue<'_>>) -> Option<usize> {
-        Some(line_of(self.document.text, value.span().start))
+        self.document.line_of(value.span().start)
     }
 }
 
@@ -312,8 +325,12 @@ fn variable_name(section: &str, key: &str) -> String {
     format!("IOS_{}_{}", section.to_uppercase(), key.to_uppercase())
 }
 
-fn line_of(text: &str, offset: usize) -> usize {
-    text.as_bytes()[..offset.min(text.len())].iter().filter(|byte| **byte == b'\n').count() + 1
+fn line_of(text: &str, lines: Option<&[usize]>, offset: usize) -> Option<usize> {
+    let before = text.as_bytes()[..offset.min(text.len())].iter().filter(|byte| **byte == b'\n').count();
+    match lines {
+        None => Some(before + 1),
+        Some(lines) => lines.get(before).copied().filter(|line| *line > 0),
+    }
 }
 
 fn integer(value: &DeValue<'_>) -> Result<i128, String> {

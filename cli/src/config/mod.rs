@@ -50,10 +50,16 @@
 //!
 //! Variables of the environment are stronger than the file, for every key but those of members: `IOS_NODE_MAX_BATCH=64`
 //! is `max_batch = 64` in `[node]`. What `[cluster]` has must be the same for all members all the same.
+//!
+//! The prototype's files do as well: [`prototype`] and [`client_file`] say which of their keys means what here.
 
 pub mod command;
 mod document;
+pub mod ini;
+pub mod prototype;
+pub mod client_file;
 
+pub use client_file::ClientFile;
 pub use document::{ConfigError, Found, Origin};
 
 use document::{Document, Section, Setting, one_of, quoted};
@@ -64,6 +70,7 @@ use ios_core::{
     options::{self, Delegate, Options, Participant, Seal},
     service::{Application, application::UnknownApplication, kv::Kv},
 };
+use prototype::Translation;
 use runtime::disk::Persistence;
 use std::{collections::BTreeMap, net::SocketAddr, path::Path};
 use toml::de::DeValue;
@@ -122,13 +129,7 @@ impl ClusterFile {
 
     /// The same, with what every setting came to, and whence.
     pub fn load_with_origins(path: &Path) -> Result<(Self, Vec<Found>), ConfigError> {
-        let file = path.display().to_string();
-        match std::fs::read_to_string(path) {
-            Ok(text) => Self::parse_with(&file, &text, &variables()),
-            Err(error) => {
-                Err(ConfigError { file, line: None, what: format!("cannot read the configuration: {error}") })
-            }
-        }
+        Self::parse_with(&path.display().to_string(), &text_of(path)?, &variables())
     }
 
     /// One node on this machine, on Go's default ports, and what the environment sets.
@@ -151,9 +152,16 @@ impl ClusterFile {
         Ok(Self::parse_with(file, text, &[])?.0)
     }
 
-    /// Checks the text of a file, with variables of the environment that are stronger.
+    /// Checks the text of a file in either form, with variables of the environment that are stronger.
     fn parse_with(file: &str, text: &str, variables: &[(String, String)]) -> Result<(Self, Vec<Found>), ConfigError> {
-        let document = Document::parse(file, text, variables)?;
+        if prototype::is_ini(file, text) {
+            let (translated, lines) = Translation::new(file, text)?.into_toml();
+            return Self::read(Document::parse(file, &translated, variables, Some(&lines))?);
+        }
+        Self::read(Document::parse(file, text, variables, None)?)
+    }
+
+    fn read(document: Document<'_>) -> Result<(Self, Vec<Found>), ConfigError> {
         let mut root = document.root();
         let mut draft = ConfigurationDraft::default();
         let mut application = default_application();
@@ -201,6 +209,14 @@ impl ClusterFile {
     pub fn member(&self, id: NodeId) -> Option<&Member> {
         self.members.iter().find(|member| member.id == id)
     }
+}
+
+/// The text of a file.
+fn text_of(path: &Path) -> Result<String, ConfigError> {
+    std::fs::read_to_string(path).map_err(|error| {
+        let what = format!("cannot read the configuration: {error}");
+        ConfigError { file: path.display().to_string(), line: None, what }
+    })
 }
 
 /// One node on this machine, on Go's default ports.
