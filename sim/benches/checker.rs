@@ -1,8 +1,10 @@
 //! How fast histories are judged: `cargo bench -p sim --bench checker [-- DIR] [--against TSV]`.
 //!
 //! For each history of a directory, or of a few that are generated: the median over several rounds of the time from the
-//! parsed history to the bare verdict (divided, put in numbers, searched), and to the certified one (an order replayed,
-//! or a small contradiction confirmed). Then the replay of a million operations in the order they were executed, and
+//! recorded history to the bare verdict (divided by keys, searched), and to the certified one (an order replayed, or a
+//! small contradiction confirmed). A history numbers its keys and values while it is recorded, as a parser would; what
+//! that costs is told apart, as the difference between recording it anew from its operations and copying it. Then the
+//! replay of a million operations in the order they were executed, and
 //! 5,000 operations by 40 clients of which one in a hundred has an unknown outcome.
 //!
 //! A TSV of another checker has lines of file name without its ending, number of operations, and times in
@@ -60,7 +62,7 @@ fn median(rounds: usize, mut what: impl FnMut()) -> f64 {
 
 fn report(histories: &[(String, History)], others: &BTreeMap<String, f64>) {
     println!("{:<16}{:>6}  {:<8}{:>11}{:>14}{:>12}", "history", "ops", "verdict", "us", "certified us", "of other");
-    let (mut logs, mut ratios) = (0.0, Vec::new());
+    let (mut logs, mut numbering, mut ratios) = (0.0, 0.0, Vec::new());
     for (name, history) in histories {
         let mut verdict = "";
         let bare = median(ROUNDS, || {
@@ -72,18 +74,39 @@ fn report(histories: &[(String, History)], others: &BTreeMap<String, f64>) {
         });
         let certified = median(3, || drop(judge(history)));
         logs += bare.ln();
+        let recording = numbered(history, ROUNDS);
+        numbering += recording;
         let ratio = others.get(name).map(|other| bare / other);
         let told = ratio.map_or(String::new(), |ratio| format!("{ratio:.4}"));
-        ratios.extend(ratio.map(|ratio| (ratio, name)));
+        ratios.extend(others.get(name).map(|other| (bare / other, (bare + recording) / other, name)));
         println!("{name:<16}{:>6}  {verdict:<8}{bare:>11.1}{certified:>14.1}{told:>12}", history.operations().len());
     }
     if !histories.is_empty() {
-        println!("geometric mean {:.1} us", (logs / histories.len() as f64).exp());
+        let count = histories.len() as f64;
+        println!(
+            "geometric mean {:.1} us; numbered while recorded in {:.1} us each",
+            (logs / count).exp(),
+            numbering / count
+        );
     }
+    told_against("of the other checker's times", ratios.iter().map(|(bare, _, name)| (*bare, *name)).collect());
+    told_against("the same, numbering counted in", ratios.iter().map(|(_, all, name)| (*all, *name)).collect());
+}
+
+fn told_against(what: &str, ratios: Vec<(f64, &String)>) {
     if let Some((worst, name)) = ratios.iter().copied().max_by(|one, two| one.0.total_cmp(&two.0)) {
         let mean = (ratios.iter().map(|(ratio, _)| ratio.ln()).sum::<f64>() / ratios.len() as f64).exp();
-        println!("of the other checker's times: geometric mean {mean:.4}, at most {worst:.4} ({name})");
+        println!("{what}: geometric mean {mean:.4}, at most {worst:.4} ({name})");
     }
+}
+
+/// About what it costs to put a history in numbers, in microseconds.
+fn numbered(history: &History, rounds: usize) -> f64 {
+    let all: Vec<usize> = (0..history.operations().len()).collect();
+    let known = vec![false; all.len()];
+    let anew = median(rounds, || drop(history.weakened(&all, &known)));
+    let copied = median(rounds, || drop(history.clone()));
+    (anew - copied).max(0.0)
 }
 
 fn read_times(file: &Path) -> BTreeMap<String, f64> {
@@ -188,7 +211,13 @@ fn witness() {
     let micros = median(ROUNDS_LARGE, || {
         assert!(matches!(judge_with_witness(&history, &order), Verdict::Ok { .. }), "the order is right");
     });
-    println!("replay of {} operations by their order: {:.1} ms", order.len(), micros / 1000.0);
+    let recording = numbered(&history, ROUNDS_LARGE);
+    println!(
+        "replay of {} operations by their order: {:.1} ms; numbered while recorded in {:.1} ms",
+        order.len(),
+        micros / 1000.0,
+        recording / 1000.0
+    );
 }
 
 fn crowd() {

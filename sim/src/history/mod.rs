@@ -5,17 +5,19 @@
 //! *done*, with what was answered; *not done*, a promise that it never took and never will take effect; or *unknown*.
 //!
 //! A history prints to lines of JSON and parses back ([`text`]); requests and replies of the real store are read by
-//! [`store`], what other checkers read by [`foreign`]. Nothing here knows the simulator: tests of real clusters record
-//! histories too.
+//! [`store`], what other checkers read by [`foreign`]. What is recorded is written down in [`numbers`] as well, for
+//! those who judge it. Nothing here knows the simulator: tests of real clusters record histories too.
 
 pub mod edn;
 pub mod foreign;
 #[cfg(test)]
 mod foreign_tests;
+pub mod numbers;
 pub mod store;
 pub mod text;
 
 use bytes::Bytes;
+use numbers::Numbers;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt};
 
@@ -179,13 +181,23 @@ impl Operation {
 }
 
 /// Operations in the order in which they began.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct History {
     operations: Vec<Operation>,
     events: u64,
     /// Keys that are there before anything happens, at revision 0.
     initial: BTreeMap<Data, Data>,
+    numbers: Numbers,
 }
+
+impl PartialEq for History {
+    /// Numbers follow from the rest, but for the order in which keys and values were first named.
+    fn eq(&self, other: &History) -> bool {
+        (&self.operations, self.events, &self.initial) == (&other.operations, other.events, &other.initial)
+    }
+}
+
+impl Eq for History {}
 
 impl History {
     /// Nothing happened yet.
@@ -208,8 +220,14 @@ impl History {
         &self.initial
     }
 
+    /// All of this in numbers.
+    pub fn numbers(&self) -> &Numbers {
+        &self.numbers
+    }
+
     /// This key has this value before anything happens.
     pub fn initially(&mut self, key: Data, value: Data) {
+        self.numbers.initially(&key, &value);
         self.initial.insert(key, value);
     }
 
@@ -220,8 +238,14 @@ impl History {
             let operation = self.operations[*id].clone();
             if *unknown { Operation { outcome: Outcome::Unknown, ..operation } } else { operation }
         };
-        let operations = keep.iter().zip(unknown).map(weaken).collect();
-        History { operations, events: self.events, initial: self.initial.clone() }
+        let operations: Vec<Operation> = keep.iter().zip(unknown).map(weaken).collect();
+        let mut new = vec![numbers::NONE; self.operations.len()];
+        for (number, id) in (0..).zip(keep) {
+            new[*id] = number;
+        }
+        let mut numbers = self.numbers.of_some(&operations, &new);
+        self.initial.iter().for_each(|(key, value)| numbers.initially(key, value));
+        History { operations, events: self.events, initial: self.initial.clone(), numbers }
     }
 
     /// An operation begins now. Returns its number, by which it is ended.
@@ -239,7 +263,9 @@ impl History {
         assert!(!request.is_empty(), "an operation asks for something");
         let began = self.moment(time);
         let outcome = Outcome::Unknown;
-        self.operations.push(Operation { process, request, stale, began, ended: None, outcome });
+        let operation = Operation { process, request, stale, began, ended: None, outcome };
+        self.numbers.begin(&operation);
+        self.operations.push(operation);
         self.operations.len() - 1
     }
 
@@ -250,13 +276,17 @@ impl History {
         assert!(operation.ended.is_none(), "operation {id} ends once");
         operation.ended = Some(ended);
         operation.outcome = outcome;
+        self.numbers.end(id, operation);
     }
 
     /// Joins histories that were recorded apart, by times of one common clock. Events at the same moment count as
     /// concurrent: a begin goes before an end.
     pub fn merge(parts: Vec<History>) -> History {
         let mut events = Vec::new();
-        let initial = parts.iter().flat_map(|part| part.initial.clone()).collect();
+        let mut merged = History::new();
+        for (key, value) in parts.iter().flat_map(|part| &part.initial) {
+            merged.initially(key.clone(), value.clone());
+        }
         for operation in parts.into_iter().flat_map(|part| part.operations) {
             let ended = operation.ended;
             let place = events.len();
@@ -268,7 +298,6 @@ impl History {
         // Both lists below are in order of `place`, the number of an operation's begin among the unsorted events.
         let mut order: Vec<usize> = (0..events.len()).collect();
         order.sort_by_key(|&at| (events[at].0, events[at].1, events[at].2));
-        let mut merged = History { initial, ..History::new() };
         let mut ids = vec![None; events.len()];
         for at in order {
             let (time, _, place, operation) = &mut events[at];
@@ -286,6 +315,7 @@ impl History {
     }
 
     fn moment(&mut self, time: u64) -> Moment {
+        assert!(self.events < u64::from(u32::MAX), "a history has fewer than 2^32 events");
         self.events += 1;
         Moment { event: self.events - 1, time }
     }

@@ -7,7 +7,10 @@ use super::{
     search::{self, Found, Search},
     zones,
 };
-use crate::history::History;
+use crate::history::{
+    History,
+    numbers::{END, NONE},
+};
 
 /// How many steps the quick search may take before zones and the other search are asked.
 const QUICK_STEPS_MAX: u64 = 1_000_000;
@@ -85,15 +88,22 @@ fn join(history: &History, mut orders: Vec<Vec<usize>>) -> Vec<usize> {
     if orders.len() == 1 {
         return orders.remove(0);
     }
-    let operations = history.operations();
-    let mut all = Vec::with_capacity(operations.len());
-    for (part, order) in orders.into_iter().enumerate() {
-        let mut latest = 0;
-        for id in order {
-            latest = latest.max(operations[id].earliest());
-            all.push((latest, part, id));
+    let numbers = history.numbers();
+    let mut part = vec![NONE; numbers.operations.len()];
+    for (number, order) in (0..).zip(&orders) {
+        order.iter().for_each(|id| part[*id] = number);
+    }
+    // A stale read counts as begun before all else.
+    let mut begun: Vec<bool> = numbers.operations.iter().map(|operation| operation.earliest == 0).collect();
+    let mut rest: Vec<&[usize]> = orders.iter().map(|order| &order[..]).collect();
+    let mut all = Vec::with_capacity(numbers.operations.len());
+    for id in numbers.events.iter().filter(|event| *event & END == 0) {
+        begun[*id as usize] = true;
+        let Some(rest) = rest.get_mut(part[*id as usize] as usize) else { continue };
+        while let Some((next, later)) = rest.split_first().filter(|(next, _)| begun[**next]) {
+            all.push(*next);
+            *rest = later;
         }
     }
-    all.sort_by_key(|(latest, part, _)| (*latest, *part));
-    all.into_iter().map(|(.., id)| id).collect()
+    all
 }

@@ -4,23 +4,22 @@
 //! turned out to be dead, so that a history which needs no second try is walked once, and nothing of it hashed.
 
 use super::space::mix;
+use crate::history::numbers::{END, NONE, Names};
 
 /// No value.
 pub const MISSING: u32 = 0;
 /// Any value that is never seen.
 pub const JUNK: u32 = 1;
-/// Marks an end among events.
-pub const END: u32 = 1 << 31;
 /// Candidate: the operation that ends did so silently, some time ago.
 const RETIRE: u32 = u32::MAX;
-/// How many values are counted.
-const VALUES_MAX: usize = 34;
+/// How many values there may be, where nothing is appended.
+pub const VALUES_MAX: usize = 34;
 /// How many places are remembered.
 const PLACES_MAX: usize = 1 << 20;
 
 /// What an operation needs of the key's value, and makes of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Act<'h> {
+pub enum Act {
     /// Sees this value.
     Is(u32),
     /// Sees another value.
@@ -29,38 +28,39 @@ pub enum Act<'h> {
     Put(u32),
     /// Sees the first, writes the second.
     Swap(u32, u32),
-    /// Appends these bytes.
-    Append(&'h [u8]),
+    /// Appends this value of the history.
+    Append(u32),
 }
 
 /// One operation.
 #[derive(Clone, Copy, Debug)]
-pub struct Op<'h> {
+pub struct Op {
     /// Its number in the history.
-    pub id: usize,
-    /// The event by which it takes effect; `u64::MAX` if it may never.
-    pub deadline: u64,
+    pub id: u32,
+    /// The event by which it takes effect; `NONE` if it may never.
+    pub deadline: u32,
+    /// Its place among those that are pending, which no other has at the time.
+    pub slot: u8,
     /// What it does.
-    pub act: Act<'h>,
+    pub act: Act,
 }
 
 /// The operations on one key.
-#[derive(Default)]
 pub struct Cell<'h> {
     /// In the order of their begins.
-    pub ops: Vec<Op<'h>>,
+    pub ops: Vec<Op>,
     /// Their begins and ends in order.
     pub events: Vec<u32>,
+    /// The slots of those that did not end.
+    pub used: u64,
     /// The value in the beginning.
     pub initial: u32,
-    /// Whether there are appends; if not, values are numbers below `values`.
+    /// Whether there are appends; if not, values are numbers below [`VALUES_MAX`].
     pub appends: bool,
-    /// How many values there are.
-    pub values: usize,
+    /// The values of the history.
+    pub names: &'h Names,
     /// What is observed and no prefix of what else is.
     pub strings: Vec<&'h [u8]>,
-    /// Short values that are observed, as the numbers they spell, and their numbers.
-    pub short: Vec<(u64, u32)>,
 }
 
 /// What a search came to.
@@ -112,7 +112,6 @@ struct Place {
 /// One search.
 pub struct Search<'c, 'h> {
     cell: &'c Cell<'h>,
-    slot: Vec<u8>,
     owner: [u32; 64],
     sets: Sets,
     /// Whether some operation sees that a value is another.
@@ -126,7 +125,7 @@ pub struct Search<'c, 'h> {
     puts: u32,
     log: Vec<Step>,
     frames: Vec<Frame>,
-    candidates: Vec<(u64, u32)>,
+    candidates: Vec<(u32, u32)>,
     dead: Vec<Place>,
     table: Vec<u32>,
     steps: u64,
@@ -137,10 +136,8 @@ pub struct Search<'c, 'h> {
 impl<'c, 'h> Search<'c, 'h> {
     /// Searches a key. `None` if that is too much.
     pub fn run(cell: &'c Cell<'h>, budget: u64) -> Option<Found> {
-        let slot = slots(cell)?;
         let mut search = Search {
             cell,
-            slot,
             owner: [0; 64],
             sets: Sets::default(),
             differs: false,
@@ -160,7 +157,7 @@ impl<'c, 'h> Search<'c, 'h> {
         };
         for op in &cell.ops {
             search.differs |= matches!(op.act, Act::IsNot(_));
-            search.count(op.act, true, op.deadline != u64::MAX);
+            search.count(op.act, true, op.deadline != NONE);
         }
         search.all(budget)
     }
@@ -186,7 +183,7 @@ impl<'c, 'h> Search<'c, 'h> {
                 Some(next) => state = next,
                 None => {
                     let stuck = self.cell.events[self.farthest] & !END;
-                    return Some(Found::Nothing(self.cell.ops[stuck as usize].id));
+                    return Some(Found::Nothing(self.cell.ops[stuck as usize].id as usize));
                 }
             }
         }
@@ -221,7 +218,7 @@ impl<'c, 'h> Search<'c, 'h> {
         let cell = self.cell;
         while let Some(&what) = cell.events.get(self.now) {
             let op = (what & !END) as usize;
-            let bit = 1 << self.slot[op];
+            let bit = 1 << self.cell.ops[op].slot;
             if what & END == 0 {
                 self.begin(op, bit, state);
             } else if self.sets.taken & bit != 0 {
@@ -239,10 +236,10 @@ impl<'c, 'h> Search<'c, 'h> {
 
     fn begin(&mut self, op: usize, bit: u64, state: u32) {
         let Op { deadline, act, .. } = self.cell.ops[op];
-        self.owner[self.slot[op] as usize] = op as u32;
+        self.owner[self.cell.ops[op].slot as usize] = op as u32;
         let is_observer = matches!(act, Act::Is(_) | Act::IsNot(_));
         *(if is_observer { &mut self.sets.observers } else { &mut self.sets.writers }) |= bit;
-        if deadline != u64::MAX {
+        if deadline != NONE {
             self.sets.known |= bit;
         }
         if self.step(op, state) == Some(state) {
@@ -291,7 +288,7 @@ impl<'c, 'h> Search<'c, 'h> {
     /// What may be done about the end of an operation that did not take effect.
     fn choose(&mut self, ending: usize, state: u32) {
         let act = self.cell.ops[ending].act;
-        if self.sets.silent >> self.slot[ending] & 1 == 1 {
+        if self.sets.silent >> self.cell.ops[ending].slot & 1 == 1 {
             self.candidates.push((0, RETIRE));
             // Where nobody looks for what it writes, nor for anything else to go, there is nothing else to be done.
             if let Act::Put(value) = act
@@ -330,7 +327,7 @@ impl<'c, 'h> Search<'c, 'h> {
         let is_silent = self.sets.silent & bit != 0;
         for at in first..self.candidates.len() {
             let other = self.candidates[at].1 as usize;
-            let other_silent = self.sets.silent >> self.slot[other] & 1 == 1;
+            let other_silent = self.sets.silent >> self.cell.ops[other].slot & 1 == 1;
             if self.cell.ops[other].act == act && other_silent == is_silent {
                 if (deadline, op) < (self.cell.ops[other].deadline, other) {
                     self.candidates[at] = (self.urgency(op, next), op as u32);
@@ -341,7 +338,7 @@ impl<'c, 'h> Search<'c, 'h> {
         // What nobody looks for can wait, unless it alters what comes of others. If it must take effect, it can wait
         // only to be absorbed.
         let is_blind = matches!(act, Act::Put(_)) && !self.cell.appends;
-        let can_wait = op != ending && (deadline == u64::MAX || is_blind);
+        let can_wait = op != ending && (deadline == NONE || is_blind);
         if can_wait && !absorbs && !self.is_wanted(state, next) {
             return;
         }
@@ -377,7 +374,7 @@ impl<'c, 'h> Search<'c, 'h> {
 
     /// What is to be tried first: what only this operation can bring about, if all who look for it have begun, for then
     /// it can be over at once; then what is looked for soonest.
-    fn urgency(&self, op: usize, to: u32) -> u64 {
+    fn urgency(&self, op: usize, to: u32) -> u32 {
         let mut urgency = self.cell.ops[op].deadline;
         if self.cell.appends || self.hard[to as usize] == 0 {
             return urgency;
@@ -424,7 +421,7 @@ impl<'c, 'h> Search<'c, 'h> {
     /// The operation that ends did so silently, some time ago.
     fn retire(&mut self, op: usize, state: u32) -> Option<u32> {
         let act = self.cell.ops[op].act;
-        self.sets.taken |= 1 << self.slot[op];
+        self.sets.taken |= 1 << self.cell.ops[op].slot;
         self.count(act, false, false);
         self.log.push(Step::Retire(op as u32));
         let lost = written(act).is_some_and(|value| value != state && self.is_lost(value, state));
@@ -432,7 +429,7 @@ impl<'c, 'h> Search<'c, 'h> {
     }
 
     fn take(&mut self, op: usize) {
-        let bit = 1 << self.slot[op];
+        let bit = 1 << self.cell.ops[op].slot;
         self.sets.taken |= bit;
         let counts = self.sets.known & !self.sets.silent & bit != 0;
         self.count(self.cell.ops[op].act, false, counts);
@@ -440,7 +437,7 @@ impl<'c, 'h> Search<'c, 'h> {
     }
 
     fn mark_silent(&mut self, op: usize) {
-        let bit = 1 << self.slot[op];
+        let bit = 1 << self.cell.ops[op].slot;
         if self.sets.silent & bit == 0 {
             self.sets.silent |= bit;
             self.excuse(op, true);
@@ -456,7 +453,7 @@ impl<'c, 'h> Search<'c, 'h> {
     }
 
     /// Counts what an operation needs and makes, in or out.
-    fn count(&mut self, act: Act<'_>, more: bool, known: bool) {
+    fn count(&mut self, act: Act, more: bool, known: bool) {
         if self.cell.appends {
             if known && matches!(act, Act::Is(_) | Act::Swap(..)) {
                 step(&mut self.reads, more);
@@ -482,7 +479,7 @@ impl<'c, 'h> Search<'c, 'h> {
             self.now -= 1;
             let what = self.cell.events[self.now];
             if what & END != 0 {
-                self.owner[self.slot[(what & !END) as usize] as usize] = what & !END;
+                self.owner[self.cell.ops[(what & !END) as usize].slot as usize] = what & !END;
             }
         }
         self.sets = sets;
@@ -555,7 +552,7 @@ impl<'c, 'h> Search<'c, 'h> {
             Step::Silent(op) => Some(*op).filter(|op| retired[*op as usize]),
             Step::Retire(_) => None,
         });
-        took_effect.map(|op| self.cell.ops[op as usize].id).collect()
+        took_effect.map(|op| self.cell.ops[op as usize].id as usize).collect()
     }
 }
 
@@ -563,36 +560,16 @@ fn step(count: &mut u32, more: bool) {
     *count = if more { *count + 1 } else { *count - 1 };
 }
 
-fn seen(act: Act<'_>) -> Option<u32> {
+fn seen(act: Act) -> Option<u32> {
     match act {
         Act::Is(value) | Act::Swap(value, _) => Some(value),
         Act::IsNot(_) | Act::Put(_) | Act::Append(_) => None,
     }
 }
 
-fn written(act: Act<'_>) -> Option<u32> {
+fn written(act: Act) -> Option<u32> {
     match act {
         Act::Put(value) | Act::Swap(_, value) => Some(value),
         Act::Is(_) | Act::IsNot(_) | Act::Append(_) => None,
     }
-}
-
-/// Gives every operation a slot that no other has while it is pending, if there are enough.
-fn slots(cell: &Cell<'_>) -> Option<Vec<u8>> {
-    let mut slot = vec![0; cell.ops.len()];
-    let mut used = 0u64;
-    for event in &cell.events {
-        let op = (event & !END) as usize;
-        if event & END != 0 {
-            used &= !(1 << slot[op]);
-            continue;
-        }
-        let free = used.trailing_ones();
-        if free == 64 {
-            return None;
-        }
-        slot[op] = free as u8;
-        used |= 1 << free;
-    }
-    Some(slot)
 }

@@ -1,15 +1,19 @@
-//! Histories of few keys, each read, written, swapped or appended to, put in numbers without ado.
+//! Histories of few keys, each read, written, swapped or appended to, searched without ado.
 //!
-//! Most histories that are judged are small, and for them it costs more to put a history in numbers than to search it.
-//! So what is common is done here with next to no memory: a key is a byte or eight, a value a place in one of a few
-//! strings. All else is left to [`super::component`] and its search, as is what turns out to be large.
+//! Most histories that are judged are small, and for them it costs more to take a history apart than to search it. So
+//! what is common is done here in one walk over its numbers and with next to no memory. All else is left to
+//! [`super::component`] and its search, as is what turns out to be large.
 //!
-//! Of what is observed of a key only *strings* are kept that are no prefix of another one. A value is the first string
-//! that begins with it, and its length; one that no string begins with is junk, for nobody can see it, nor anything it
-//! is appended to. Where nothing is appended, only whole observed values count, numbered from 2.
+//! Where nothing is appended, only values that somebody sees count, numbered from 2; any other is junk. Where there are
+//! appends, only *strings* are kept of what is seen that are no prefix of another one. A value is the first string that
+//! begins with it, and its length; one that no string begins with is junk, for nobody can see it, nor anything it is
+//! appended to.
 
-use super::cell::{Act, Cell, END, Found, JUNK, MISSING, Op, Search};
-use crate::history::{Answer, History, Outcome, Verb};
+use super::cell::{Act, Cell, Found, JUNK, MISSING, Op, Search, VALUES_MAX};
+use crate::history::{
+    History,
+    numbers::{Asked, END, Fate, NONE, Names, Numbers, Part, Told},
+};
 
 /// The most keys.
 const KEYS_MAX: usize = 32;
@@ -17,12 +21,6 @@ const KEYS_MAX: usize = 32;
 const STRINGS_MAX: usize = 32;
 /// How long a string may be.
 const LENGTH_MAX: usize = 1 << 20;
-/// The most operations of a key.
-const OPS_MAX: usize = 1 << 25;
-/// Where the number of a key is among the bits of an event.
-const KEY_SHIFT: u32 = 25;
-/// No event.
-const NONE: u32 = u32::MAX;
 
 /// What came of it.
 pub enum Quick {
@@ -34,9 +32,9 @@ pub enum Quick {
 
 /// Judges a history, if it is of this kind and takes no more than `budget` steps.
 pub fn order(history: &History, budget: u64) -> Option<Quick> {
-    let cells = compile(history)?;
+    let cells = compile(history.numbers())?;
     let mut orders = Vec::with_capacity(cells.len());
-    for cell in &cells {
+    for cell in cells.iter().filter(|cell| !cell.ops.is_empty()) {
         match Search::run(cell, budget)? {
             Found::Order(order) => orders.push(order),
             Found::Nothing(id) => return Some(Quick::Nothing(id)),
@@ -45,154 +43,135 @@ pub fn order(history: &History, budget: u64) -> Option<Quick> {
     Some(Quick::Orders(orders))
 }
 
-/// A key while its operations are put in numbers.
-struct Draft<'h> {
-    name: u64,
-    cell: Cell<'h>,
-    /// What is written by each put and swap among the operations.
-    written: Vec<(u32, &'h [u8])>,
-}
-
-fn compile(history: &History) -> Option<Vec<Cell<'_>>> {
-    let mut drafts: Vec<Draft<'_>> = Vec::new();
-    let mut events = vec![NONE; history.events() as usize];
-    for (id, operation) in history.operations().iter().enumerate() {
-        let told = match &operation.outcome {
-            Outcome::NotDone => continue,
-            Outcome::Unknown if operation.is_read() => continue,
-            Outcome::Unknown => None,
-            Outcome::Done { answers, .. } => Some((&answers[..], operation.ended?.event)),
-        };
-        let [verb] = &operation.request[..] else { return None };
-        if operation.stale {
-            return None;
-        }
-        let name = packed(&verb.key()?.0)?;
-        let key = drafts.iter().position(|draft| draft.name == name).unwrap_or(drafts.len());
-        if key == drafts.len() {
-            if key == KEYS_MAX {
-                return None;
-            }
-            drafts.push(Draft { name, cell: Cell::default(), written: Vec::new() });
-        }
-        let draft = &mut drafts[key];
-        let act = draft.act(verb, told.map(|(answers, _)| answers))?;
-        let at = draft.cell.ops.len();
-        if at == OPS_MAX {
-            return None;
-        }
-        let number = (key << KEY_SHIFT | at) as u32;
-        *events.get_mut(operation.began.event as usize)? = number;
-        if let Some((_, end)) = told {
-            *events.get_mut(end as usize)? = number | END;
-        }
-        draft.cell.ops.push(Op { id, deadline: told.map_or(u64::MAX, |(_, end)| end), act });
-    }
-    for (key, value) in history.initial() {
-        let name = packed(&key.0);
-        if let Some(draft) = drafts.iter_mut().find(|draft| Some(draft.name) == name) {
-            draft.cell.initial = draft.cell.observe(&value.0)?;
-        }
-    }
-    for draft in &mut drafts {
-        draft.finish()?;
-        draft.cell.events.reserve(draft.cell.ops.len() * 2);
-    }
-    if drafts.iter().all(|draft| draft.cell.is_for_zones()) {
+/// The operations of a history by key.
+fn compile(numbers: &Numbers) -> Option<Vec<Cell<'_>>> {
+    let keys = numbers.keys.len();
+    if keys > KEYS_MAX || numbers.stale || numbers.most_parts > 1 {
         return None;
     }
-    for event in events.into_iter().filter(|event| *event != NONE) {
-        let key = (event & !END) >> KEY_SHIFT;
-        drafts[key as usize].cell.events.push(event & (END | ((1 << KEY_SHIFT) - 1)));
+    let mut cells: Vec<Cell<'_>> = Vec::with_capacity(keys);
+    let share = numbers.operations.len() / keys.max(1) + 1;
+    cells.resize_with(keys, || Cell::new(&numbers.values, share));
+    // Where each operation is among those of its key.
+    let mut places = vec![NONE; numbers.operations.len()];
+    for event in &numbers.events {
+        let id = event & !END;
+        let operation = &numbers.operations[id as usize];
+        if operation.fate == Fate::NotDone {
+            continue;
+        }
+        let part = &numbers.parts[operation.first as usize];
+        let is_unknown = operation.fate == Fate::Unknown;
+        if is_unknown && matches!(part.asked, Asked::Get | Asked::Exists | Asked::Count | Asked::Many) {
+            continue;
+        }
+        let cell = cells.get_mut(part.key as usize)?;
+        let place = &mut places[id as usize];
+        if event & END == 0 {
+            *place = cell.ops.len() as u32;
+            cell.begin(Op { id, deadline: operation.deadline, slot: 0, act: act(part, is_unknown)? })?;
+        } else if !is_unknown {
+            cell.end(*place);
+        }
     }
-    Some(drafts.into_iter().map(|draft| draft.cell).collect())
+    for (key, value) in &numbers.initial {
+        cells[*key as usize].initial = *value;
+    }
+    let mut codes = vec![NONE; if numbers.appends { numbers.values.len() } else { 0 }];
+    for cell in &mut cells {
+        if cell.appends { cell.find_strings(&mut codes)? } else { cell.number_values()? }
+    }
+    (!cells.iter().all(Cell::is_for_zones)).then_some(cells)
 }
 
-/// Few bytes as a number.
-fn packed(bytes: &[u8]) -> Option<u64> {
-    if bytes.len() > 7 {
-        return None;
-    }
-    Some(bytes.iter().fold(bytes.len() as u64, |number, byte| number << 8 | u64::from(*byte)))
+/// What an operation sees and does; values are numbers of the history, and `NONE` is none.
+fn act(part: &Part, is_unknown: bool) -> Option<Act> {
+    Some(match (part.asked, part.told) {
+        (Asked::Get, Told::Value { value, .. }) => Act::Is(value),
+        (Asked::Get, Told::Missing) => Act::Is(NONE),
+        (Asked::Put(value), Told::Written { .. } | Told::Untold) => Act::Put(value),
+        (Asked::Append(value), Told::Written { .. } | Told::Untold) => Act::Append(value),
+        (Asked::Cas { expected, .. }, Told::NotSwapped { .. }) => Act::IsNot(expected),
+        (Asked::Cas { expected, value }, Told::Swapped { .. }) => Act::Swap(expected, value),
+        // It need not take effect where it changes nothing. One that is done may have changed nothing.
+        (Asked::Cas { expected, value }, Told::Untold) if is_unknown => Act::Swap(expected, value),
+        _ => return None,
+    })
 }
 
-impl<'h> Draft<'h> {
-    /// What an operation sees and does; what is written is noted, for it is not known yet what will be seen.
-    fn act(&mut self, verb: &'h Verb, told: Option<&'h [Answer]>) -> Option<Act<'h>> {
-        let is_unknown = told.is_none();
-        let told = match told {
-            None => &Answer::Untold,
-            Some([answer]) => answer,
-            Some(_) => return None,
-        };
-        let at = self.cell.ops.len() as u32;
-        match (verb, told) {
-            (Verb::Get { .. }, Answer::Value { value, .. }) => Some(Act::Is(self.cell.observe(&value.0)?)),
-            (Verb::Get { .. }, Answer::Missing) => Some(Act::Is(MISSING)),
-            (Verb::Put { value, .. }, Answer::Written { .. } | Answer::Untold) => {
-                self.written.push((at, &value.0));
-                Some(Act::Put(JUNK))
-            }
-            (Verb::Append { value, .. }, Answer::Written { .. } | Answer::Untold) => {
-                self.cell.appends = true;
-                Some(Act::Append(&value.0))
-            }
-            (Verb::Cas { expected, value, .. }, told) => {
-                let seen = match expected {
-                    Some(expected) => self.cell.observe(&expected.0)?,
-                    None => MISSING,
-                };
-                match told {
-                    Answer::NotSwapped { .. } => Some(Act::IsNot(seen)),
-                    Answer::Swapped { .. } => self.swap(at, seen, &value.0),
-                    // It need not take effect where it changes nothing. One that is done may have changed nothing.
-                    Answer::Untold if is_unknown => self.swap(at, seen, &value.0),
-                    _ => None,
-                }
-            }
-            _ => None,
+impl<'h> Cell<'h> {
+    fn new(names: &'h Names, share: usize) -> Self {
+        Cell {
+            ops: Vec::with_capacity(share),
+            events: Vec::with_capacity(share * 2),
+            used: 0,
+            initial: NONE,
+            appends: false,
+            names,
+            strings: Vec::new(),
         }
     }
 
-    fn swap(&mut self, at: u32, seen: u32, value: &'h [u8]) -> Option<Act<'h>> {
-        self.written.push((at, value));
-        Some(Act::Swap(seen, JUNK))
+    /// An operation begins. `None` if too many are pending.
+    fn begin(&mut self, op: Op) -> Option<()> {
+        let slot = self.used.trailing_ones();
+        self.used |= 1u64.checked_shl(slot)?;
+        self.appends |= matches!(op.act, Act::Append(_));
+        self.events.push(self.ops.len() as u32);
+        self.ops.push(Op { slot: slot as u8, ..op });
+        Some(())
     }
 
-    /// All that is seen is known: gives what is written its numbers, and smaller ones to all if nothing is appended.
-    fn finish(&mut self) -> Option<()> {
-        for &(at, bytes) in &self.written {
-            let value = self.cell.find(bytes);
-            if let Act::Put(written) | Act::Swap(_, written) = &mut self.cell.ops[at as usize].act {
-                *written = value;
-            }
-        }
-        if self.cell.appends {
-            return Some(());
-        }
-        let mut seen: Vec<u32> = vec![MISSING, JUNK];
-        for op in &mut self.cell.ops {
+    fn end(&mut self, place: u32) {
+        self.used &= !(1 << self.ops[place as usize].slot);
+        self.events.push(place | END);
+    }
+
+    /// Gives small numbers to values, if there are few; nothing is appended.
+    fn number_values(&mut self) -> Option<()> {
+        let mut seen = [NONE; VALUES_MAX];
+        seen[JUNK as usize] = NONE - 1;
+        let mut count = 2;
+        let find = |seen: &[u32], value: u32| seen.iter().position(|seen| *seen == value);
+        for op in &mut self.ops {
             if let Act::Is(value) | Act::IsNot(value) | Act::Swap(value, _) = &mut op.act {
-                let at = seen.iter().position(|seen| seen == value).unwrap_or(seen.len());
-                if at == seen.len() {
-                    seen.push(*value);
+                let at = find(&seen[..count], *value).unwrap_or(count);
+                if at == count {
+                    *seen.get_mut(at)? = *value;
+                    count += 1;
                 }
                 *value = at as u32;
             }
         }
-        let number = |value: &u32| seen.iter().position(|seen| seen == value).map_or(JUNK, |at| at as u32);
-        for (at, _) in &self.written {
-            if let Act::Put(value) | Act::Swap(_, value) = &mut self.cell.ops[*at as usize].act {
-                *value = number(value);
+        let number = |value: u32| find(&seen[..count], value).map_or(JUNK, |at| at as u32);
+        for op in &mut self.ops {
+            if let Act::Put(value) | Act::Swap(_, value) = &mut op.act {
+                *value = number(*value);
             }
         }
-        self.cell.initial = number(&self.cell.initial);
-        self.cell.values = seen.len();
-        (seen.len() <= STRINGS_MAX).then_some(())
+        self.initial = number(self.initial);
+        Some(())
     }
-}
 
-impl<'h> Cell<'h> {
+    /// Gives values their places in strings, if there are few. `codes` is room for those of the values seen.
+    fn find_strings(&mut self, codes: &mut [u32]) -> Option<()> {
+        codes.fill(NONE);
+        let mut ops = std::mem::take(&mut self.ops);
+        for op in &mut ops {
+            if let Act::Is(value) | Act::IsNot(value) | Act::Swap(value, _) = &mut op.act {
+                *value = self.observe(*value, codes)?;
+            }
+        }
+        for op in &mut ops {
+            if let Act::Put(value) | Act::Swap(_, value) = &mut op.act {
+                *value = self.find(*value, codes);
+            }
+        }
+        self.initial = self.find(self.initial, codes);
+        self.ops = ops;
+        Some(())
+    }
+
     /// Whether all that is done is reads and writes of different values, for which there is a better way.
     fn is_for_zones(&self) -> bool {
         let mut put = 0u64;
@@ -208,22 +187,20 @@ impl<'h> Cell<'h> {
             })
     }
 
-    /// Somebody may see this. Returns its number.
-    fn observe(&mut self, value: &'h [u8]) -> Option<u32> {
-        if value.len() >= LENGTH_MAX {
-            return None;
+    /// Somebody may see this. Returns its code.
+    fn observe(&mut self, value: u32, codes: &mut [u32]) -> Option<u32> {
+        let Some(code) = codes.get_mut(value as usize) else { return Some(MISSING) };
+        if *code == NONE {
+            *code = self.observe_string(self.names.bytes(value))?;
         }
-        let Some(short) = packed(value) else { return self.observe_string(value) };
-        if let Some((_, number)) = self.short.iter().find(|(other, _)| *other == short) {
-            return Some(*number);
-        }
-        let number = self.observe_string(value)?;
-        self.short.push((short, number));
-        Some(number)
+        Some(*code)
     }
 
     /// What was once the first string that begins with a value, or what took its place, stays so.
     fn observe_string(&mut self, value: &'h [u8]) -> Option<u32> {
+        if value.len() >= LENGTH_MAX {
+            return None;
+        }
         for (at, string) in self.strings.iter_mut().enumerate() {
             if string.starts_with(value) {
                 return Some(code(at, value.len()));
@@ -237,17 +214,21 @@ impl<'h> Cell<'h> {
         (self.strings.len() <= STRINGS_MAX).then(|| code(self.strings.len() - 1, value.len()))
     }
 
-    fn find(&self, value: &[u8]) -> u32 {
-        let short = packed(value);
-        if let Some((_, number)) = self.short.iter().find(|(other, _)| Some(*other) == short) {
-            return *number;
+    fn find(&self, value: u32, codes: &[u32]) -> u32 {
+        match codes.get(value as usize) {
+            None => MISSING,
+            Some(&NONE) => {
+                let bytes = self.names.bytes(value);
+                let first = self.strings.iter().position(|string| string.starts_with(bytes));
+                first.map_or(JUNK, |at| code(at, bytes.len()))
+            }
+            Some(code) => *code,
         }
-        let first = self.strings.iter().position(|string| string.starts_with(value));
-        first.map_or(JUNK, |at| code(at, value.len()))
     }
 
-    /// What becomes of a value if `suffix` is appended to it.
-    pub fn append(&self, value: u32, suffix: &[u8]) -> u32 {
+    /// What becomes of a value if a value of the history, by its number there, is appended to it.
+    pub fn append(&self, value: u32, suffix: u32) -> u32 {
+        let suffix = self.names.bytes(suffix);
         let (at, length) = match value {
             JUNK => return JUNK,
             MISSING => (0, 0),
