@@ -327,6 +327,11 @@ impl Sent {
         }
     }
 
+    /// Messages of all kinds.
+    pub fn total(&self) -> u64 {
+        self.0.iter().sum()
+    }
+
     /// Every kind with its name and number.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
         let between_members = |kind: &MessageKind| !matches!(kind, MessageKind::Request | MessageKind::Response);

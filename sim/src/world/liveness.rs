@@ -6,7 +6,8 @@
 //! members: one of the others may lead, and whom a client cannot reach it cannot ask. And everyone does if the founding
 //! of the cluster was interrupted: it takes all first members, so nothing can be asked of fewer.
 //!
-//! Required, within the scenario's bound on simulated time and within [`World::events_max`] events: every operation
+//! Required, within the scenario's bound on simulated time, a bound on messages (`effort.rs`) and
+//! [`World::events_max`] events: every operation
 //! begun before has ended; every client gets a fresh write and a fresh read *done*; all core nodes have executed all
 //! that any of them had by then, unless the leader is none of them: it may be cut off from some of the core for ever.
 //! (Not all that any of them has at one moment: while sessions are kept alive there is always something new, and who
@@ -56,6 +57,7 @@ impl World {
 
     fn heal(&mut self) {
         self.mark_healing();
+        self.healing = self.effort();
         self.plan.clear();
         self.heal_nodes(self.atlas.core());
         if !self.is_founded() {
@@ -183,7 +185,7 @@ impl World {
         core.iter().map(move |id| self.processes[usize::from(id.0)].node.as_ref().map_or_else(Default::default, extent))
     }
 
-    fn core_applied(&self) -> impl Iterator<Item = Index> {
+    pub(super) fn core_applied(&self) -> impl Iterator<Item = Index> {
         let core = self.atlas.core();
         core.iter().map(|id| self.processes[usize::from(id.0)].node.as_ref().map_or(Index::ZERO, |node| node.applied()))
     }

@@ -31,6 +31,7 @@ mod client_driver;
 pub mod customer;
 pub mod disk;
 mod driver;
+mod effort;
 mod extents;
 mod faults;
 mod frames;
@@ -59,6 +60,7 @@ use crate::{
 use agenda::{Agenda, Class};
 use atlas::Atlas;
 use customer::{Connection, Customer, Record};
+use effort::Effort;
 use ios_core::{
     Config,
     client::ClientOutput,
@@ -114,6 +116,8 @@ pub struct World {
     healed: NodeSet,
     /// What the core has to execute: all that any of it had when the last client had its answers.
     goal: Option<Index>,
+    /// How far the run had come when the core healed.
+    healing: Effort,
     /// Clients are silent; by then what they have left behind is over.
     settled: Option<Time>,
     agenda: Agenda<Item>,
@@ -203,6 +207,7 @@ impl World {
         self.phase = Phase::Safety;
         self.healed = NodeSet::EMPTY;
         self.goal = None;
+        self.healing = Effort::default();
         self.settled = None;
         self.agenda.clear();
         self.network.reset(scenario);
@@ -298,6 +303,7 @@ impl World {
                 self.outcome.violation = Some(violation.clone());
             }
             if matches!(self.phase, Phase::Liveness(_)) && self.is_done() {
+                self.judge_effort();
                 break;
             }
         }
