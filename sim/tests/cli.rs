@@ -107,7 +107,9 @@ fn what_no_report_has_met_is_named() {
     let folder = folder.path();
     for (name, seeds) in [("calm", "0..3"), ("swarm", "0..40")] {
         let json = sim(folder, &["--seeds", seeds, "--profile", name, "--json"]).stdout;
-        std::fs::write(folder.join(format!("{name}.json")), json).unwrap();
+        let mut report: serde_json::Value = serde_json::from_slice(&json).unwrap();
+        report["counters"]["disks_wiped"] = 0.into();
+        std::fs::write(folder.join(format!("{name}.json")), report.to_string()).unwrap();
     }
     let calm = check(folder, &["covers", "calm.json"], 1, "never met: two_leaders");
     assert!(calm.contains("crashes_power") && !calm.contains("learned_counted") && !calm.contains("undecided"));
