@@ -44,15 +44,13 @@ pub fn run(global: &Global, repl: &Repl) -> Result<Exit, Failure> {
 }
 
 fn application(global: &Global, repl: &Repl) -> Result<Application, Failure> {
-    match (&repl.application, &global.config) {
-        (Some(name), _) => {
-            name.parse().map_err(|error: UnknownApplication| Failure::new(Exit::Usage, error.to_string()))
-        }
-        (None, Some(path)) => match ClientFile::load(path)?.application {
-            Some(application) => Ok(application),
-            None => Ok(ClusterFile::built_in()?.application),
-        },
-        (None, None) => Ok(ClusterFile::built_in()?.application),
+    if let Some(name) = &repl.application {
+        return name.parse().map_err(|error: UnknownApplication| Failure::new(Exit::Usage, error.to_string()));
+    }
+    let file = global.config.as_deref().map_or(Ok(ClientFile::default()), ClientFile::load)?;
+    match file.application {
+        Some(application) => Ok(application),
+        None => Ok(ClusterFile::built_in()?.application),
     }
 }
 

@@ -4,8 +4,8 @@
 //! recorded history to the bare verdict (divided by keys, searched), and to the certified one (an order replayed, or a
 //! small contradiction confirmed). A history numbers its keys and values while it is recorded, as a parser would; what
 //! that costs is told apart, as the difference between recording it anew from its operations and copying it. Then the
-//! replay of a million operations in the order they were executed, and
-//! 5,000 operations by 40 clients of which one in a hundred has an unknown outcome.
+//! replay of a million operations in the order they were executed, and 5,000 operations by 40 clients of which one in a
+//! hundred has an unknown outcome.
 //!
 //! A TSV of another checker has lines of file name without its ending, number of operations, and times in
 //! microseconds of which the smallest counts.
@@ -76,9 +76,9 @@ fn report(histories: &[(String, History)], others: &BTreeMap<String, f64>) {
         logs += bare.ln();
         let recording = numbered(history, ROUNDS);
         numbering += recording;
-        let ratio = others.get(name).map(|other| bare / other);
-        let told = ratio.map_or(String::new(), |ratio| format!("{ratio:.4}"));
-        ratios.extend(others.get(name).map(|other| (bare / other, (bare + recording) / other, name)));
+        let ratio = others.get(name).map(|other| (bare / other, (bare + recording) / other, name));
+        let told = ratio.map_or(String::new(), |(bare, ..)| format!("{bare:.4}"));
+        ratios.extend(ratio);
         println!("{name:<16}{:>6}  {verdict:<8}{bare:>11.1}{certified:>14.1}{told:>12}", history.operations().len());
     }
     if !histories.is_empty() {

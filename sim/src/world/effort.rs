@@ -2,9 +2,9 @@
 //!
 //! There are two reasons to speak. Time passes: with each heartbeat every member may say a little to every other. And
 //! there is something to know: an index that somebody of the core has yet to execute, an index that is new, an
-//! operation. Over 12,000 seeds the busiest run needed 1.4 messages for each of these, half of all runs 0.3 or fewer.
-//! Who answers every answer, or asks again and again for what nobody has, is beyond any such measure, even if in the
-//! end everything gets done.
+//! operation. Over 20,000 seeds the busiest run needed 1.1 messages for each of these and each member, half of all
+//! runs 0.3 or fewer. Who answers every answer, or asks again and again for what nobody has, is beyond any such
+//! measure, even if in the end everything gets done.
 
 use super::World;
 use crate::oracle::Oracle;

@@ -434,9 +434,6 @@ fn a_band_of_seeds_injects_every_kind_of_fault() {
     assert!(never.is_empty(), "never injected: {never:?}");
 }
 
-/// The first leader's clock runs slow and its followers' fast; it is cut off together with a client that reads, while
-/// another one writes through the next leader. With clocks as wrong as the lease states nobody is led astray; with an
-/// error that it does not state, somebody is, and is found out.
 /// Each pair of sizes of which any two sets meet, from one member to seven, under a plan that the swarm draws for so
 /// many members.
 #[test]
@@ -458,6 +455,9 @@ fn every_legal_pair_of_quorum_sizes_survives_a_swarm_of_faults() {
     }
 }
 
+/// The first leader's clock runs slow and its followers' fast; it is cut off together with a client that reads, while
+/// another one writes through the next leader. With clocks as wrong as the lease states nobody is led astray; with an
+/// error that it does not state, somebody is, and is found out.
 #[test]
 fn a_lease_holds_with_clocks_as_wrong_as_stated_and_breaks_beyond() {
     let mut first_leader = String::new();
